@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,6 +26,9 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // IsZero reports whether the hash names nothing.
 func (h Hash) IsZero() bool { return h == Hash{} }
+
+// Compare orders hashes by their bytes, for slices.SortFunc.
+func (h Hash) Compare(g Hash) int { return bytes.Compare(h[:], g[:]) }
 
 // ParseHash reads what String wrote, and nothing else.
 func ParseHash(s string) (Hash, error) {
