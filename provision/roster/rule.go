@@ -1,0 +1,344 @@
+package roster
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+	"strings"
+
+	"redhen/provision/ident"
+)
+
+// rule says whose signatures a change needs: n of these keys, and none of anybody else.
+type rule struct {
+	keys      []ed25519.PublicKey
+	n         int
+	departure bool // it takes an active box out
+}
+
+// allOf is the rule that each of the boxes signs.
+func allOf(boxes ...ident.BoxID) rule {
+	r := rule{n: len(boxes)}
+	for _, b := range boxes {
+		r.keys = append(r.keys, b.PublicKey())
+	}
+	return r
+}
+
+func (r rule) has(key ed25519.PublicKey) bool {
+	return slices.ContainsFunc(r.keys, func(k ed25519.PublicKey) bool { return bytes.Equal(k, key) })
+}
+
+// keptBy verifies all signatures. Check has seen to it that no key signs twice.
+func (r rule) keptBy(c Change) error {
+	for _, s := range c.Sigs {
+		if !r.has(s.Key) {
+			return fmt.Errorf("%w: signer has no say in this", ErrSignature)
+		}
+		if !c.verifies(s) {
+			return fmt.Errorf("%w: signature does not verify", ErrSignature)
+		}
+	}
+	if len(c.Sigs) < r.n {
+		return fmt.Errorf("%w: %d of %d", ErrSignature, len(c.Sigs), r.n)
+	}
+	return nil
+}
+
+func (b FoundBody) rule(s *State) (rule, error) {
+	if s.Len() > 0 {
+		return rule{}, ErrFounded
+	}
+	return allOf(b.Box), nil
+}
+
+func (b FoundBody) apply(s *State, n uint64) {
+	s.name = b.CircleName
+	s.houses[b.House] = House{ID: b.House, Name: b.HouseName, NameRev: n}
+	s.boxes[b.Box] = Box{
+		ID: b.Box, Name: b.BoxName, House: b.House, Keeper: b.Keeper, KeeperKey: b.KeeperKey,
+		Since: b.Time, Status: StatusActive, Rev: n, NameRev: n,
+	}
+}
+
+func (b AdmitBody) rule(s *State) (rule, error) {
+	if b.Circle != s.circle {
+		return rule{}, ErrCircle
+	}
+	if !s.Active(b.Inviter) {
+		return rule{}, fmt.Errorf("inviter: %w", ErrNotActive)
+	}
+	switch known := s.boxes[b.Box]; { // the zero Box when never seen
+	case known.Status == StatusActive:
+		return rule{}, ErrMember
+	case known.Status == StatusStolen:
+		return rule{}, ErrStolen
+	case known.Rev != b.Rev:
+		return rule{}, ErrOutdated
+	}
+	if s.members() >= MaxBoxes {
+		return rule{}, fmt.Errorf("%w: %d boxes", ErrFull, MaxBoxes)
+	}
+	if err := firstOf(s.boxNameFree(b.BoxName, b.Box), s.mayMoveIn(b.House, b.HouseName), s.mayKeep(b)); err != nil {
+		return rule{}, err
+	}
+	return allOf(b.Inviter, b.Box), nil
+}
+
+func (b AdmitBody) apply(s *State, n uint64) {
+	if h := s.houses[b.House]; b.HouseName != "" && b.HouseName != h.Name {
+		s.houses[b.House] = House{ID: b.House, Name: b.HouseName, NameRev: n}
+	}
+	s.boxes[b.Box] = Box{
+		ID: b.Box, Name: b.BoxName, House: b.House, Keeper: b.Keeper, KeeperKey: b.KeeperKey,
+		Inviter: b.Inviter, Since: b.Time, Status: StatusActive, Rev: n, NameRev: n,
+	}
+}
+
+// mayMoveIn says whether a box may be admitted to a house under a name. A house
+// that has active boxes keeps its name; one that has none may get another.
+func (s *State) mayMoveIn(id ident.HouseID, name string) error {
+	h, known := s.House(id)
+	if name == "" {
+		name = h.Name
+	}
+	switch {
+	case !known && name == "":
+		return fmt.Errorf("%w: a new house has none", ErrName)
+	case len(h.Boxes) > 0 && name != h.Name:
+		return fmt.Errorf("%w: the house is called otherwise", ErrName)
+	}
+	return s.houseNameFree(name, id)
+}
+
+// mayKeep keeps accounts and keepers' keys paired one to one, so that distinct
+// keys are distinct keepers, and keepers' keys apart from boxes' keys.
+func (s *State) mayKeep(b AdmitBody) error {
+	if _, clash := s.boxes[ident.BoxIDOf(b.KeeperKey)]; clash {
+		return ErrKeeper
+	}
+	joiner := b.Box.PublicKey()
+	for _, o := range s.boxes {
+		if bytes.Equal(o.KeeperKey, joiner) ||
+			o.Status == StatusActive && (o.Keeper == b.Keeper) != bytes.Equal(o.KeeperKey, b.KeeperKey) {
+			return ErrKeeper
+		}
+	}
+	return nil
+}
+
+func (s *State) boxNameFree(name string, except ident.BoxID) error {
+	for b := range s.active() {
+		if b.ID != except && strings.EqualFold(b.Name, name) {
+			return ErrNameTaken
+		}
+	}
+	return nil
+}
+
+func (s *State) houseNameFree(name string, except ident.HouseID) error {
+	for b := range s.active() {
+		if b.House != except && strings.EqualFold(s.houses[b.House].Name, name) {
+			return ErrNameTaken
+		}
+	}
+	return nil
+}
+
+// members counts the active boxes.
+func (s *State) members() (n int) {
+	for range s.active() {
+		n++
+	}
+	return n
+}
+
+func (b RenameBody) rule(s *State) (rule, error) {
+	if b.Circle != s.circle {
+		return rule{}, ErrCircle
+	}
+	if b.House != "" {
+		return b.houseRule(s)
+	}
+	box, ok := s.boxes[b.Box]
+	switch {
+	case !ok:
+		return rule{}, ErrUnknown
+	case box.Status != StatusActive:
+		return rule{}, ErrNotActive
+	case box.NameRev != b.Rev:
+		return rule{}, ErrOutdated
+	}
+	return allOf(b.Box), s.boxNameFree(b.Name, b.Box)
+}
+
+func (b RenameBody) houseRule(s *State) (rule, error) {
+	h, ok := s.House(b.House)
+	switch {
+	case !ok:
+		return rule{}, ErrUnknown
+	case len(h.Boxes) == 0:
+		return rule{}, ErrNotActive
+	case h.NameRev != b.Rev:
+		return rule{}, ErrOutdated
+	}
+	r := allOf(h.Boxes...)
+	r.n = 1
+	return r, s.houseNameFree(b.Name, b.House)
+}
+
+func (b RenameBody) apply(s *State, n uint64) {
+	if b.House != "" {
+		s.houses[b.House] = House{ID: b.House, Name: b.Name, NameRev: n}
+		return
+	}
+	box := s.boxes[b.Box]
+	box.Name, box.NameRev = b.Name, n
+	s.boxes[b.Box] = box
+}
+
+func (b RetireBody) rule(s *State) (rule, error) {
+	if b.Circle != s.circle {
+		return rule{}, ErrCircle
+	}
+	if err := s.mayLeave(b.Box, b.Rev, b.Replacement); err != nil {
+		return rule{}, err
+	}
+	r := allOf(b.Box)
+	r.departure = true
+	return r, nil
+}
+
+func (b RetireBody) apply(s *State, n uint64) {
+	s.leave(b.Box, StatusRetired, b.Replacement, b.Time, n)
+}
+
+func (b removal) rule(s *State) (rule, error) {
+	if b.Circle != s.circle {
+		return rule{}, ErrCircle
+	}
+	box := s.boxes[b.Box]
+	err := error(nil)
+	switch {
+	case box.Status == StatusStolen:
+		err = ErrStolen
+	case box.Status != StatusActive && box.Status != 0 && b.status == StatusStolen:
+		// A box that left before may turn out to be in wrong hands.
+		err = firstOf(sameRev(box, b.Rev), s.mayReplace(b.Box, b.Replacement))
+	default:
+		err = s.mayLeave(b.Box, b.Rev, b.Replacement)
+	}
+	if err != nil {
+		return rule{}, err
+	}
+	r := s.removers(box)
+	r.departure = box.Status == StatusActive
+	return r, nil
+}
+
+func (b removal) apply(s *State, n uint64) { s.leave(b.Box, b.status, b.Replacement, b.Time, n) }
+
+// removers is the rule for gone and stolen (DESIGN §2): the other keepers, one
+// of them, or two when the circle has three keepers or more. Where one keeper
+// keeps all boxes, that keeper.
+func (s *State) removers(box Box) rule {
+	keepers := s.keepers()
+	r := rule{n: 1}
+	if len(keepers) >= 3 {
+		r.n = 2
+	}
+	for account, key := range keepers {
+		if account != box.Keeper {
+			r.keys = append(r.keys, key)
+		}
+	}
+	if len(r.keys) == 0 {
+		r.keys = append(r.keys, box.KeeperKey)
+	}
+	return r
+}
+
+func (s *State) mayLeave(id ident.BoxID, rev uint64, replacement ident.BoxID) error {
+	box, ok := s.boxes[id]
+	switch {
+	case !ok:
+		return ErrUnknown
+	case box.Status != StatusActive:
+		return ErrNotActive
+	case s.members() == 1:
+		return ErrLast
+	}
+	return firstOf(sameRev(box, rev), s.mayReplace(id, replacement))
+}
+
+func sameRev(box Box, rev uint64) error {
+	if box.Rev != rev {
+		return ErrOutdated
+	}
+	return nil
+}
+
+func (s *State) mayReplace(old, replacement ident.BoxID) error {
+	if replacement != "" && (replacement == old || !s.Active(replacement)) {
+		return ErrReplacement
+	}
+	return nil
+}
+
+func (s *State) leave(id ident.BoxID, status Status, replacement ident.BoxID, time int64, n uint64) {
+	box := s.boxes[id]
+	box.Status, box.Replacement, box.Until, box.Rev = status, replacement, time, n
+	s.boxes[id] = box
+}
+
+// NeedsSignatures returns how many keepers must say that a box is gone or stolen.
+func (s *State) NeedsSignatures(b GoneBody) int {
+	if s == nil {
+		return 1
+	}
+	return s.removers(s.boxes[b.Box]).n
+}
+
+// MayRemove reports whether the keeper of this key has a say in whether the box is gone or stolen.
+func (s *State) MayRemove(key ed25519.PublicKey, box ident.BoxID) bool {
+	b, ok := s.Box(box)
+	return ok && s.removers(b).has(key)
+}
+
+// Gather unites the signatures of copies of one change, as far as they count
+// now, and returns how many are still missing: Apply takes the result when none
+// is. The error says why no signature would help, or that none counts.
+func (s *State) Gather(c Change, copies ...Change) (Change, int, error) {
+	b, err := c.checked()
+	if err != nil {
+		return Change{}, 0, err
+	}
+	r, err := b.rule(s.clone())
+	if err != nil {
+		return Change{}, 0, err
+	}
+	whole := Change{Kind: c.Kind, Body: c.Body}
+	for _, o := range append([]Change{c}, copies...) {
+		if o.Kind != c.Kind || !bytes.Equal(o.Body, c.Body) {
+			return Change{}, 0, fmt.Errorf("%w: signatures of different changes", ErrMalformed)
+		}
+		for _, sig := range o.Sigs {
+			if r.has(sig.Key) && o.verifies(sig) && len(whole.Sigs) < MaxSignatures {
+				whole.Sigs = addSorted(whole.Sigs, sig)
+			}
+		}
+	}
+	if len(whole.Sigs) == 0 {
+		return Change{}, 0, fmt.Errorf("%w: none counts", ErrSignature)
+	}
+	return whole, max(0, r.n-len(whole.Sigs)), nil
+}
+
+func addSorted(sigs []Signature, s Signature) []Signature {
+	i, found := slices.BinarySearchFunc(sigs, s, bySigner)
+	if found {
+		return sigs
+	}
+	return slices.Insert(sigs, i, s)
+}
