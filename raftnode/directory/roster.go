@@ -205,24 +205,33 @@ func (r *RosterChange) apply(t *txn) Code {
 	}
 	code := t.extend(r.Change)
 	if code == Done {
-		t.closePetition(r.Change)
+		t.dropPetitions()
 	}
 	return code
+}
+
+// dropPetitions drops those that no signature can complete in the new roster;
+// the one that has just succeeded is among them.
+func (t *txn) dropPetitions() {
+	for _, p := range t.Petitions() {
+		if _, _, err := t.roster.Gather(p.Change); err != nil {
+			t.delete(petitionKey(petitionID(p.Change)))
+			t.meta.Petitions--
+		}
+	}
 }
 
 func (p *SignPetition) apply(t *txn) Code {
 	if k := p.Change.Kind; k != roster.Gone && k != roster.Stolen {
 		return Invalid
 	}
+	whole, needs, err := t.roster.Gather(p.Change)
 	key := petitionKey(petitionID(p.Change))
 	var known Petition
-	var copies []roster.Change
-	if t.get(key, &known) {
-		copies = append(copies, known.Change)
-	} else {
-		known.Since = t.cmd.Time
+	open := t.get(key, &known)
+	if err == nil && open {
+		whole, needs, err = t.roster.Gather(whole, known.Change)
 	}
-	whole, needs, err := t.roster.Gather(p.Change, copies...)
 	switch {
 	case errors.Is(err, roster.ErrOutdated):
 		return Changed
@@ -230,13 +239,14 @@ func (p *SignPetition) apply(t *txn) Code {
 		return Refused
 	case needs == 0:
 		return (&RosterChange{Change: whole}).apply(t)
-	case copies == nil && !t.roomForPetition():
+	case !open && t.meta.Petitions >= MaxPetitions:
 		return Full
 	}
-	known.Change, t.needs = whole, needs
-	if copies == nil {
+	if !open {
+		known.Since = t.cmd.Time
 		t.meta.Petitions++
 	}
+	known.Change, t.needs = whole, needs
 	t.put(key, known)
 	return Waiting
 }
@@ -244,25 +254,4 @@ func (p *SignPetition) apply(t *txn) Code {
 // petitionID names a petition by what is signed: two kinds may share a body.
 func petitionID(c roster.Change) [32]byte {
 	return sha256.Sum256(append([]byte{byte(c.Kind)}, c.Body...))
-}
-
-func (t *txn) closePetition(c roster.Change) {
-	key := petitionKey(petitionID(c))
-	if t.has(key) {
-		t.delete(key)
-		t.meta.Petitions--
-	}
-}
-
-// roomForPetition drops petitions that no signature can complete any more.
-func (t *txn) roomForPetition() bool {
-	if t.meta.Petitions < MaxPetitions {
-		return true
-	}
-	for _, p := range t.Petitions() {
-		if _, _, err := t.roster.Gather(p.Change); err != nil {
-			t.closePetition(p.Change)
-		}
-	}
-	return t.meta.Petitions < MaxPetitions
 }
