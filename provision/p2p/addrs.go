@@ -1,0 +1,220 @@
+package p2p
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"redhen/provision/ident"
+)
+
+// cgnat is the shared space behind a provider's NAT (RFC 6598): a router that maps
+// a port there has mapped nothing.
+var cgnat = netip.MustParsePrefix("100.64.0.0/10")
+
+// isPublic reports whether an address can be reached from anywhere.
+func isPublic(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !cgnat.Contains(a)
+}
+
+// isDirect reports whether the connection does not pass a relay.
+func isDirect(c network.Conn) bool {
+	_, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_CIRCUIT)
+	return err != nil
+}
+
+// transportAddrs returns the multiaddrs of one address, TCP first; QUIC only on an underlay.
+func (h *Host) transportAddrs(a netip.AddrPort) []ma.Multiaddr {
+	var out []ma.Multiaddr
+	if h.cfg.Underlay == nil {
+		out = append(out, tcpAddr(a))
+	}
+	return append(out, quicAddr(a))
+}
+
+func tcpAddr(a netip.AddrPort) ma.Multiaddr { return multiaddr(net.TCPAddrFromAddrPort(a)) }
+
+func quicAddr(a netip.AddrPort) ma.Multiaddr {
+	return multiaddr(net.UDPAddrFromAddrPort(a)).Encapsulate(ma.StringCast("/quic-v1"))
+}
+
+func multiaddr(a net.Addr) ma.Multiaddr {
+	m, err := manet.FromNetAddr(a)
+	if err != nil {
+		panic(err) // TCP and UDP addresses have multiaddrs
+	}
+	return m
+}
+
+// addrPort reads the IP address and port of a multiaddr; zero when it has none.
+func addrPort(m ma.Multiaddr) netip.AddrPort {
+	if _, err := m.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+		return netip.AddrPort{}
+	}
+	ip, err := manet.ToIP(m)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	text, err := m.ValueForProtocol(ma.P_TCP)
+	if err != nil {
+		text, err = m.ValueForProtocol(ma.P_UDP)
+	}
+	port, perr := strconv.ParseUint(text, 10, 16)
+	a, ok := netip.AddrFromSlice(ip)
+	if err != nil || perr != nil || !ok {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Unmap(), uint16(port))
+}
+
+// rank orders dials. On the local network TCP goes first, since it costs a quarter
+// of QUIC's CPU there; elsewhere QUIC does, since it passes NATs. Relays come last.
+func rank(addrs []ma.Multiaddr) []network.AddrDelay {
+	var near, far []ma.Multiaddr
+	for _, a := range addrs {
+		if manet.IsPrivateAddr(a) || manet.IsIPLoopback(a) {
+			near = append(near, a)
+		} else {
+			far = append(far, a)
+		}
+	}
+	out := swarm.DefaultDialRanker(far)
+	for _, a := range near {
+		var d time.Duration
+		if _, err := a.ValueForProtocol(ma.P_TCP); err != nil {
+			d = swarm.PublicTCPDelay
+		}
+		out = append(out, network.AddrDelay{Addr: a, Delay: d})
+	}
+	return out
+}
+
+// Addrs returns the addresses at which this box may be reached, best known first:
+// public ones, then those of the local network. TCP and QUIC share each port.
+func (h *Host) Addrs() []netip.AddrPort {
+	var out []netip.AddrPort
+	all, ok := h.h.(interface{ AllAddrs() []ma.Multiaddr })
+	if ok {
+		for _, m := range all.AllAddrs() {
+			out = append(out, addrPort(m))
+		}
+	}
+	out = append(out, h.seenAddrs()...)
+	out = slices.DeleteFunc(out, func(a netip.AddrPort) bool {
+		ip := a.Addr()
+		return !ip.IsValid() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() ||
+			cgnat.Contains(ip) || ip.IsLoopback() && !h.cfg.Loopback
+	})
+	slices.SortStableFunc(out, func(a, b netip.AddrPort) int {
+		return cmp.Or(cmp.Compare(addrRank(a.Addr()), addrRank(b.Addr())), a.Compare(b))
+	})
+	return slices.Compact(out)
+}
+
+func addrRank(a netip.Addr) int {
+	switch {
+	case isPublic(a):
+		return 0
+	case a.IsLoopback():
+		return 2
+	}
+	return 1
+}
+
+// seenAddrs returns our public QUIC addresses as others see them, at most three,
+// the most often seen first. (Behind a symmetric NAT every box sees another one.)
+func (h *Host) seenAddrs() []netip.AddrPort {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := slices.SortedFunc(maps.Keys(h.seen), func(a, b netip.AddrPort) int {
+		return cmp.Or(cmp.Compare(h.seen[b], h.seen[a]), a.Compare(b))
+	})
+	return out[:min(len(out), 3)]
+}
+
+// publicAddrs is where others should punch towards.
+func (h *Host) publicAddrs() []ma.Multiaddr {
+	var out []ma.Multiaddr
+	for _, a := range h.Addrs() {
+		if isPublic(a.Addr()) {
+			out = append(out, quicAddr(a))
+		}
+	}
+	return out
+}
+
+// Relays returns the boxes through which this box can be reached now.
+func (h *Host) Relays() []ident.BoxID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.relays))
+}
+
+// AddrsOf returns the addresses at which a box was last heard of.
+func (h *Host) AddrsOf(box ident.BoxID) []netip.AddrPort {
+	if box == h.self {
+		return h.Addrs()
+	}
+	h.mu.Lock()
+	hints := slices.Clone(h.hints[box])
+	h.mu.Unlock()
+	out := append(h.book.addrs(box), hints...)
+	slices.SortFunc(out, netip.AddrPort.Compare)
+	return slices.Compact(out)
+}
+
+// Learn tells where a box may be, without proof: from a ticket, a welcome or mDNS.
+// The last eight such hints are kept for each box, in memory.
+func (h *Host) Learn(box ident.BoxID, addrs ...netip.AddrPort) {
+	h.mu.Lock()
+	hints := h.hints[box]
+	fresh := false
+	for _, a := range addrs {
+		if a.IsValid() && a.Port() != 0 && !slices.Contains(hints, a) {
+			hints, fresh = append(hints, a), true
+		}
+	}
+	h.hints[box] = hints[max(0, len(hints)-8):]
+	h.mu.Unlock()
+	if fresh {
+		h.nudge(box)
+	}
+}
+
+// keepRecord signs a new record whenever our addresses change, and saves the book.
+func (h *Host) keepRecord(ctx context.Context) {
+	const look, save = 5 * time.Second, time.Minute
+	t := time.NewTicker(look)
+	defer t.Stop()
+	saved := time.Now()
+	for {
+		if h.book.publish(h.Addrs(), h.Relays(), h.guests.doorUntil()) {
+			h.nudgeAll()
+			h.change()
+		}
+		if time.Since(saved) >= save || ctx.Err() != nil {
+			saved = time.Now()
+			if err := h.book.save(); err != nil {
+				h.log.Warn("address book not saved", "err", err)
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		case <-h.republish:
+		}
+	}
+}

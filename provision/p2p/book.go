@@ -1,0 +1,277 @@
+package p2p
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/provision/wire"
+)
+
+const (
+	recordPurpose = "redhen address record"
+	maxRecord     = 2 << 10 // bytes, signed
+	maxAddrs      = 16      // in a record
+	maxRelays     = 8       // in a record
+	maxBook       = 2*MaxMembers*maxRecord + 1024
+)
+
+var errBadRecord = errors.New("bad address record")
+
+// record says where a box can be reached. The box signs it; the newest wins.
+type record struct {
+	Box    ident.BoxID   `cbor:"1,keyasint"`
+	Seq    int64         `cbor:"2,keyasint"`           // milliseconds since 1970, always growing
+	Addrs  [][]byte      `cbor:"3,keyasint,omitempty"` // netip.AddrPort, for TCP and QUIC
+	Relays []ident.BoxID `cbor:"4,keyasint,omitempty"` // boxes that relay to it
+	Door   int64         `cbor:"5,keyasint,omitempty"` // strangers may come until; milliseconds since 1970
+}
+
+type signedRecord struct {
+	Record []byte `cbor:"1,keyasint"`
+	Sig    []byte `cbor:"2,keyasint"`
+}
+
+// entry is a verified record and its signed form.
+type entry struct {
+	record
+	addrs []netip.AddrPort
+	raw   []byte
+}
+
+// decodeRecord verifies a signed record of at most maxRecord bytes.
+func decodeRecord(raw []byte) (entry, error) {
+	var s signedRecord
+	e := entry{raw: raw}
+	if len(raw) > maxRecord {
+		return e, fmt.Errorf("%w: %d bytes", errBadRecord, len(raw))
+	}
+	if err := wire.Unmarshal(raw, &s); err != nil {
+		return e, fmt.Errorf("%w: %w", errBadRecord, err)
+	}
+	if err := wire.Unmarshal(s.Record, &e.record); err != nil {
+		return e, fmt.Errorf("%w: %w", errBadRecord, err)
+	}
+	if len(e.Addrs) > maxAddrs || len(e.Relays) > maxRelays || e.Seq < 0 {
+		return e, fmt.Errorf("%w: over the limits", errBadRecord)
+	}
+	if !ident.Verify(e.Box.PublicKey(), recordPurpose, s.Record, s.Sig) {
+		return e, fmt.Errorf("%w: wrong signature", errBadRecord)
+	}
+	for _, b := range e.Addrs {
+		var a netip.AddrPort
+		if err := a.UnmarshalBinary(b); err != nil || !a.IsValid() || a.Port() == 0 || a.Addr().Zone() != "" {
+			return e, fmt.Errorf("%w: bad address", errBadRecord)
+		}
+		e.addrs = append(e.addrs, a)
+	}
+	for _, r := range e.Relays {
+		if _, err := ident.ParseBoxID(string(r)); err != nil {
+			return e, fmt.Errorf("%w: bad relay", errBadRecord)
+		}
+	}
+	return e, nil
+}
+
+// book keeps the newest record of every box that we heard of, our own included,
+// in memory and in one file.
+type book struct {
+	key  ident.Key
+	self ident.BoxID
+	path string // "" = memory only
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	entries map[ident.BoxID]entry
+	dirty   bool
+}
+
+// openBook reads the book in dir. A damaged book is begun anew: its content comes
+// back with the first link, and losing it must not stop a box.
+func openBook(dir string, key ident.Key, log *slog.Logger) (*book, error) {
+	b := &book{key: key, self: key.BoxID(), log: log, entries: map[ident.BoxID]entry{}}
+	if dir == "" {
+		return b, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open address book: %w", err)
+	}
+	b.path = filepath.Join(dir, "addresses")
+	raw, err := readFile(b.path, maxBook)
+	if errors.Is(err, fs.ErrNotExist) {
+		return b, nil
+	}
+	if err == nil {
+		err = b.load(raw)
+	}
+	if err != nil {
+		log.Warn("address book unreadable, begun anew", "err", err)
+	}
+	return b, nil
+}
+
+func readFile(path string, limit int64) ([]byte, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > limit {
+		return nil, fmt.Errorf("%s: %d bytes: %w", path, st.Size(), wire.ErrTooLarge)
+	}
+	return os.ReadFile(path)
+}
+
+func (b *book) load(raw []byte) error {
+	var records [][]byte
+	if err := wire.Unmarshal(raw, &records); err != nil {
+		return err
+	}
+	for _, r := range records {
+		if e, err := decodeRecord(r); err == nil {
+			b.entries[e.Box] = e
+		}
+	}
+	return nil
+}
+
+// put takes a record of a box that want accepts, and reports whether it is news.
+func (b *book) put(raw []byte, want func(ident.BoxID) bool) (ident.BoxID, bool, error) {
+	e, err := decodeRecord(raw)
+	if err != nil {
+		return "", false, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e.Box == b.self || !want(e.Box) || b.entries[e.Box].Seq >= e.Seq {
+		return e.Box, false, nil
+	}
+	b.entries[e.Box] = e
+	b.dirty = true
+	return e.Box, true, nil
+}
+
+// publish signs a new record of ourselves if it says something new.
+func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.Time) bool {
+	rec := record{Box: b.self, Relays: relays[:min(len(relays), maxRelays)]}
+	addrs = addrs[:min(len(addrs), maxAddrs)]
+	for _, a := range addrs {
+		raw, _ := a.MarshalBinary() // never fails
+		rec.Addrs = append(rec.Addrs, raw)
+	}
+	if time.Now().Before(door) {
+		rec.Door = door.UnixMilli()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old, ok := b.entries[b.self]
+	if ok && slices.Equal(old.addrs, addrs) && slices.Equal(old.Relays, rec.Relays) && old.Door == rec.Door {
+		return false
+	}
+	rec.Seq = max(time.Now().UnixMilli(), old.Seq+1)
+	body := wire.MustMarshal(rec)
+	raw := wire.MustMarshal(signedRecord{body, b.key.Sign(recordPurpose, body)})
+	b.entries[b.self] = entry{record: rec, addrs: slices.Clone(addrs), raw: raw}
+	b.dirty = true
+	return true
+}
+
+// addrs returns the addresses that box last signed.
+func (b *book) addrs(box ident.BoxID) []netip.AddrPort {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.entries[box].addrs)
+}
+
+// relays returns the relays that box last signed.
+func (b *book) relays(box ident.BoxID) []ident.BoxID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.entries[box].Relays)
+}
+
+// door reports whether box lets strangers in at the time.
+func (b *book) door(box ident.BoxID, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.UnixMilli() < b.entries[box].Door
+}
+
+// unsent returns the records that are newer than sent says, oldest name first, and
+// the sent that holds once they have arrived.
+func (b *book) unsent(sent map[ident.BoxID]int64) ([][]byte, map[ident.BoxID]int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	next := maps.Clone(sent)
+	if next == nil {
+		next = map[ident.BoxID]int64{}
+	}
+	var out [][]byte
+	for _, box := range slices.Sorted(maps.Keys(b.entries)) {
+		if e := b.entries[box]; e.Seq > sent[box] {
+			out = append(out, e.raw)
+			next[box] = e.Seq
+		}
+	}
+	return out, next
+}
+
+// keep forgets every box that want does not accept.
+func (b *book) keep(want func(ident.BoxID) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for box := range b.entries {
+		if box != b.self && !want(box) {
+			delete(b.entries, box)
+			b.dirty = true
+		}
+	}
+}
+
+// save writes the book if it changed.
+func (b *book) save() error {
+	b.mu.Lock()
+	dirty := b.dirty && b.path != ""
+	b.dirty = false
+	b.mu.Unlock()
+	if !dirty {
+		return nil
+	}
+	records, _ := b.unsent(nil)
+	if err := replaceFile(b.path, wire.MustMarshal(records)); err != nil {
+		b.mu.Lock()
+		b.dirty = true
+		b.mu.Unlock()
+		return fmt.Errorf("save address book: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes the file so that after a power cut the old or the new one is there.
+func replaceFile(path string, content []byte) error {
+	tmp, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(content)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,170 @@
+package p2p
+
+import (
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"redhen/provision/ident"
+)
+
+// guests decides who may connect: the one place that the connection gater, the
+// stream handlers and the relay read.
+//   - Members come and go as they like.
+//   - Partners are boxes that we dial to pair with, and their relay.
+//   - Strangers may connect only while the door is open here, or at a member that
+//     they may want to reach through us.
+type guests struct {
+	self  ident.BoxID
+	doors func(member ident.BoxID, now time.Time) bool // is that member's door open?
+
+	mu       sync.Mutex
+	members  map[ident.BoxID]bool
+	partners map[ident.BoxID]bool
+	door     time.Time // open until
+}
+
+var (
+	_ connmgr.ConnectionGater = (*guests)(nil)
+	_ relay.ACLFilter         = (*guests)(nil)
+)
+
+func newGuests(self ident.BoxID) *guests {
+	return &guests{
+		self: self, members: map[ident.BoxID]bool{}, partners: map[ident.BoxID]bool{},
+		doors: func(ident.BoxID, time.Time) bool { return false },
+	}
+}
+
+func (g *guests) member(b ident.BoxID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.members[b]
+}
+
+// known reports whether b is a member or a partner: whom we may dial.
+func (g *guests) known(b ident.BoxID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.members[b] || g.partners[b]
+}
+
+func (g *guests) doorOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Before(g.door)
+}
+
+// anyDoor reports whether a stranger may be on the way to us or through us.
+func (g *guests) anyDoor() bool {
+	g.mu.Lock()
+	now := time.Now()
+	open := now.Before(g.door)
+	members := make([]ident.BoxID, 0, len(g.members))
+	for m := range g.members {
+		members = append(members, m)
+	}
+	g.mu.Unlock()
+	for _, m := range members {
+		open = open || g.doors(m, now)
+	}
+	return open
+}
+
+// mayOpen reports whether b may open a stream of a protocol.
+func (g *guests) mayOpen(b ident.BoxID, who Access) bool {
+	if who == Anyone {
+		return g.known(b) || g.doorOpen()
+	}
+	return g.member(b)
+}
+
+// mayStay reports whether a connection with b may exist.
+func (g *guests) mayStay(b ident.BoxID) bool { return g.known(b) || g.anyDoor() }
+
+// InterceptPeerDial lets the host dial members and partners, and punch towards a
+// stranger who came through the open door.
+func (g *guests) InterceptPeerDial(p peer.ID) bool { return g.known(boxID(p)) || g.doorOpen() }
+
+// InterceptAddrDial judges as InterceptPeerDial does.
+func (g *guests) InterceptAddrDial(p peer.ID, _ ma.Multiaddr) bool { return g.InterceptPeerDial(p) }
+
+// InterceptAccept refuses before the handshake when nobody at all is expected.
+func (g *guests) InterceptAccept(network.ConnMultiaddrs) bool {
+	g.mu.Lock()
+	somebody := len(g.members)+len(g.partners) > 0
+	g.mu.Unlock()
+	return somebody || g.anyDoor()
+}
+
+// InterceptSecured refuses strangers once the handshake has told their name.
+func (g *guests) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
+	return g.mayStay(boxID(p))
+}
+
+// InterceptUpgraded allows: the name was judged by InterceptSecured.
+func (g *guests) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+
+// AllowReserve lets members be reached through us.
+func (g *guests) AllowReserve(p peer.ID, _ ma.Multiaddr) bool { return g.member(boxID(p)) }
+
+// AllowConnect lets members reach members through us, and strangers those members whose door is open.
+func (g *guests) AllowConnect(src peer.ID, _ ma.Multiaddr, dest peer.ID) bool {
+	s, d := boxID(src), boxID(dest)
+	return g.member(d) && (g.member(s) || g.doors(d, time.Now()))
+}
+
+// set replaces the members and returns those that are gone and those that are new.
+func (g *guests) set(members []ident.BoxID) (gone, fresh []ident.BoxID) {
+	next := make(map[ident.BoxID]bool, len(members))
+	for _, m := range members {
+		if m != g.self {
+			next[m] = true
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for m := range g.members {
+		if !next[m] {
+			gone = append(gone, m)
+			delete(g.partners, m)
+		}
+	}
+	for m := range next {
+		if !g.members[m] {
+			fresh = append(fresh, m)
+		}
+	}
+	g.members = next
+	return gone, fresh
+}
+
+func (g *guests) addPartner(b ident.BoxID) {
+	g.mu.Lock()
+	g.partners[b] = true
+	g.mu.Unlock()
+}
+
+func (g *guests) dropPartner(b ident.BoxID) {
+	g.mu.Lock()
+	delete(g.partners, b)
+	g.mu.Unlock()
+}
+
+func (g *guests) setDoor(until time.Time) {
+	g.mu.Lock()
+	g.door = until
+	g.mu.Unlock()
+}
+
+func (g *guests) doorUntil() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.door
+}

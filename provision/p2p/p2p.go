@@ -1,0 +1,299 @@
+// Package p2p is the libp2p host of a box: who may connect, how the boxes of a
+// circle find and reach each other, and streams between them that come back by themselves.
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+
+	"redhen/provision/ident"
+)
+
+// MaxMembers is the largest number of boxes in a circle.
+const MaxMembers = 64
+
+var (
+	// ErrNoLink says that the box is not connected at this moment. The host keeps
+	// trying by itself; Changed tells when it is worth trying again.
+	ErrNoLink = errors.New("no link to the box")
+	// ErrNotMember says that the box is neither a member nor a box we are pairing with.
+	ErrNotMember = errors.New("not a member of the circle")
+	// ErrPortTaken says that another program listens on the port.
+	ErrPortTaken = errors.New("port is used by another program")
+	// ErrClosed says that the host has ended.
+	ErrClosed = errors.New("host is closed")
+)
+
+// Config says how a box meets others. Zero values mean the default.
+type Config struct {
+	Key      ident.Key     // the box's key; needed
+	Port     int           // TCP and UDP port; 0 = any free one (the same for both)
+	ListenIP netip.Addr    // the one address to listen on; zero = all of the machine
+	Loopback bool          // tell others the loopback address: circles on one machine (implied by a loopback ListenIP)
+	Dir      string        // where the address book is kept; "" = in memory only
+	MDNS     bool          // find members on the local network
+	PortMap  bool          // ask the router for a port (UPnP, NAT-PMP)
+	Beat     time.Duration // time between two beats on a connection; 0 = 1.5 s. Three missed ones close it.
+	Logger   *slog.Logger  // nil = none
+
+	// Underlay replaces the operating system's sockets: a simulated internet
+	// (package p2ptest). The host then speaks QUIC only.
+	Underlay []libp2p.Option
+}
+
+func (c *Config) validate() error {
+	if c.Key.IsZero() {
+		return errors.New("p2p: no key")
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		return fmt.Errorf("p2p: port %d: want 0 to 65535", c.Port)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Beat == 0 {
+		c.Beat = 1500 * time.Millisecond
+	}
+	if c.ListenIP.IsLoopback() {
+		c.Loopback = true
+	}
+	return nil
+}
+
+// Stream is one ordered, encrypted, two-way stream of bytes to another box. Close
+// ends the writing side and frees the stream; Reset throws it away on both sides.
+type Stream interface {
+	io.ReadWriteCloser
+	CloseWrite() error
+	Reset() error
+	SetDeadline(time.Time) error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+var _ Stream = network.Stream(nil)
+
+// Access says who may open streams of a protocol.
+type Access int
+
+const (
+	// Members are the boxes given to SetMembers, and nobody else.
+	Members Access = iota
+	// Anyone includes strangers while the door is open, and the boxes we pair with.
+	Anyone
+)
+
+// Host is the one libp2p host of a box. Its methods may be called from any
+// goroutine, before, during and after Run.
+type Host struct {
+	cfg       Config
+	log       *slog.Logger
+	self      ident.BoxID
+	port      uint16
+	h         host.Host
+	ids       identify.IDService
+	punch     *holepunch.Service
+	relay     *relay.Relay
+	guests    *guests
+	published *publisher
+	book      *book
+
+	mu       sync.Mutex
+	handlers map[string]handler               // by protocol
+	install  func(handler)                    // nil before Run
+	conns    map[network.Conn]*conn           // watched connections
+	links    map[ident.BoxID]*link            // one per member
+	hints    map[ident.BoxID][]netip.AddrPort // unsigned: from pairing and mDNS
+	relays   map[ident.BoxID]time.Time        // where we hold a reservation, until when
+	seen     map[netip.AddrPort]int           // our public QUIC addresses, as counted connections see them
+	changed  chan struct{}                    // closed at the next change
+	closed   bool
+
+	reconcile chan struct{} // capacity 1: the members changed
+	republish chan struct{} // capacity 1: our own addresses may have changed
+}
+
+type handler struct {
+	protocol string
+	who      Access
+	fn       func(context.Context, ident.BoxID, Stream)
+}
+
+// New listens and is then ready to Run. A taken port gives ErrPortTaken.
+func New(cfg Config) (*Host, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	h := &Host{
+		cfg: cfg, log: cfg.Logger, self: cfg.Key.BoxID(),
+		handlers: map[string]handler{},
+		conns:    map[network.Conn]*conn{},
+		links:    map[ident.BoxID]*link{},
+		hints:    map[ident.BoxID][]netip.AddrPort{},
+		relays:   map[ident.BoxID]time.Time{},
+		seen:     map[netip.AddrPort]int{},
+		changed:  make(chan struct{}),
+
+		reconcile: make(chan struct{}, 1),
+		republish: make(chan struct{}, 1),
+	}
+	h.guests = newGuests(h.self)
+	var err error
+	if h.book, err = openBook(cfg.Dir, cfg.Key, cfg.Logger); err != nil {
+		return nil, err
+	}
+	h.guests.doors = h.book.door
+	if err := h.listen(); err != nil {
+		return nil, err
+	}
+	if err := h.addServices(); err != nil {
+		h.h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// Self returns the name of this box.
+func (h *Host) Self() ident.BoxID { return h.self }
+
+// Port returns the port on which the host listens, for both TCP and QUIC.
+func (h *Host) Port() int { return int(h.port) }
+
+// Run keeps the links of the circle until ctx ends, then closes the host and
+// returns nil. Handlers serve only while it runs. It is called once.
+func (h *Host) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	h.serve(ctx, &wg)
+	h.watch(ctx, &wg)
+	wg.Go(func() { h.supervise(ctx, &wg) })
+	wg.Go(func() { h.keepRecord(ctx) })
+	if h.cfg.MDNS {
+		wg.Go(func() { h.discover(ctx) })
+	}
+	<-ctx.Done()
+	err := h.Close()
+	wg.Wait()
+	return err
+}
+
+// Close ends the host. It is for a host that never ran; Run closes by itself.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	closed := h.closed
+	h.closed = true
+	h.mu.Unlock()
+	if closed {
+		return nil
+	}
+	h.punch.Close()
+	h.relay.Close()
+	if err := h.h.Close(); err != nil {
+		return fmt.Errorf("close p2p host: %w", err)
+	}
+	return nil
+}
+
+// Handle serves the streams that other boxes open with the protocol. fn runs in
+// its own goroutine; when it returns the stream is closed. ctx ends with Run.
+func (h *Host) Handle(protocol string, who Access, fn func(ctx context.Context, from ident.BoxID, s Stream)) {
+	hd := handler{protocol, who, fn}
+	h.mu.Lock()
+	h.handlers[protocol] = hd
+	install := h.install
+	h.mu.Unlock()
+	if install != nil {
+		install(hd)
+	}
+}
+
+// serve installs the handlers: those known now and those that follow.
+func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
+	h.Handle(beatProtocol, Members, h.answerBeats)
+	h.Handle(bookProtocol, Members, h.receiveBook)
+	install := func(hd handler) {
+		h.h.SetStreamHandler(protocol.ID(hd.protocol), func(s network.Stream) {
+			from := boxID(s.Conn().RemotePeer())
+			if ctx.Err() != nil || !h.guests.mayOpen(from, hd.who) {
+				s.Reset()
+				return
+			}
+			wg.Add(1) // libp2p made the goroutine; Run still waits for it
+			defer wg.Done()
+			defer s.Close()
+			hd.fn(ctx, from, s)
+		})
+	}
+	h.mu.Lock()
+	h.install = install
+	now := make([]handler, 0, len(h.handlers))
+	for _, hd := range h.handlers {
+		now = append(now, hd)
+	}
+	h.mu.Unlock()
+	for _, hd := range now {
+		install(hd)
+	}
+}
+
+// Open opens a stream to a connected box. It never waits for a link: without one
+// it returns ErrNoLink at once and has the link tried again.
+func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, error) {
+	if !h.guests.known(to) {
+		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNotMember)
+	}
+	p, err := peer.Decode(string(to))
+	if err != nil {
+		return nil, ident.ErrBadBoxID
+	}
+	if h.h.Network().Connectedness(p) == network.NotConnected {
+		h.nudge(to)
+		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNoLink)
+	}
+	ctx = network.WithNoDial(network.WithAllowLimitedConn(ctx, proto), proto)
+	s, err := h.h.NewStream(ctx, p, protocol.ID(proto))
+	if err != nil {
+		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), err)
+	}
+	return s, nil
+}
+
+// Changed is closed at the next change of a link, an address or the members.
+func (h *Host) Changed() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.changed
+}
+
+func (h *Host) change() {
+	h.mu.Lock()
+	close(h.changed)
+	h.changed = make(chan struct{})
+	h.mu.Unlock()
+}
+
+// poke puts a token into a channel of capacity 1, if none is there.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func boxID(p peer.ID) ident.BoxID { return ident.BoxID(p.String()) }
