@@ -50,7 +50,7 @@ type Config struct {
 // Store keeps chunks. All methods are safe for concurrent use.
 //
 // On disk: DIR/HH/HASH are the chunks, HH being the first two digits of HASH;
-// DIR/tmp what is being written; DIR/damaged what was found damaged; DIR/leases the promises.
+// DIR/HH/N.new what is being written; DIR/damaged/HASH what was found damaged; DIR/leases the promises.
 type Store struct {
 	cfg     Config
 	fanout  [256]folder
@@ -79,13 +79,13 @@ func Open(cfg Config) (*Store, error) {
 		s.fanout[i].path = path.Join(cfg.Dir, fmt.Sprintf("%02x", i))
 		s.fanout[i].named = 1
 	}
-	for _, dir := range []string{s.tempDir(), s.damagedDir()} {
-		if err := cfg.FS.MkdirAll(dir); err != nil {
+	if err := cfg.FS.MkdirAll(s.damagedDir()); err != nil {
+		return nil, fmt.Errorf("open chunks: %w", err)
+	}
+	for i := range s.fanout {
+		if err := s.fanout[i].clearTemps(cfg.FS); err != nil {
 			return nil, fmt.Errorf("open chunks: %w", err)
 		}
-	}
-	if err := s.clearTemps(); err != nil {
-		return nil, fmt.Errorf("open chunks: %w", err)
 	}
 	var err error
 	if s.leases, err = openLeases(cfg); err != nil {
@@ -101,21 +101,7 @@ func (s *Store) Close() error {
 	return s.leases.close()
 }
 
-func (s *Store) tempDir() string    { return path.Join(s.cfg.Dir, "tmp") }
 func (s *Store) damagedDir() string { return path.Join(s.cfg.Dir, "damaged") }
-
-func (s *Store) clearTemps() error {
-	names, err := s.cfg.FS.ReadDir(s.tempDir())
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := s.cfg.FS.Remove(path.Join(s.tempDir(), name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // Put stores a chunk of 1 to Size bytes and returns its name; on return it is on
 // disk. It does not keep b. A chunk that is already here is read and compared,
@@ -150,33 +136,37 @@ func (s *Store) put(h Hash, b []byte) error {
 	if _, err := s.read(h); err == nil {
 		return s.syncFolder(f)
 	}
-	temp, err := s.writeTemp(b)
+	if err := f.make(s.cfg.FS); err != nil {
+		return asFull(err)
+	}
+	temp, err := s.writeTemp(f, b)
 	if err != nil {
 		return asFull(err)
 	}
-	if err := f.adopt(s.cfg.FS, temp, f.name(h)); err != nil {
+	if err := f.rename(s.cfg.FS, temp, f.name(h)); err != nil {
 		s.cfg.FS.Remove(temp) // only litter: Open clears it too
 		return asFull(err)
 	}
 	return s.syncFolder(f)
 }
 
-// writeTemp writes and syncs a temporary file; after an error there is none.
-func (s *Store) writeTemp(b []byte) (name string, err error) {
-	name = path.Join(s.tempDir(), strconv.FormatUint(s.temps.Add(1), 10))
-	f, err := s.cfg.FS.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+// writeTemp writes and syncs a temporary file in the folder that its name will be
+// in, so that one sync makes the name durable. After an error there is no file.
+func (s *Store) writeTemp(f *folder, b []byte) (name string, err error) {
+	name = path.Join(f.path, strconv.FormatUint(s.temps.Add(1), 10)+tempSuffix)
+	file, err := s.cfg.FS.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return "", err
 	}
 	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err = errors.Join(err, file.Close()); err != nil {
 			s.cfg.FS.Remove(name)
 		}
 	}()
-	if _, err = f.WriteAt(b, 0); err != nil {
+	if _, err = file.WriteAt(b, 0); err != nil {
 		return "", err
 	}
-	return name, f.Sync()
+	return name, file.Sync()
 }
 
 // syncFolder makes the names in f durable. A failure stops the store: the kernel

@@ -5,10 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"sync"
 
 	"redhen/raftnode/vfs"
 )
+
+// tempSuffix ends the names of files that are being written.
+const tempSuffix = ".new"
 
 // folder is one of the 256 directories that chunks lie in.
 type folder struct {
@@ -30,16 +34,41 @@ type folder struct {
 
 func (f *folder) name(h Hash) string { return path.Join(f.path, h.String()) }
 
-// adopt gives a synced temporary file its name. It is durable after sync.
-func (f *folder) adopt(fsys vfs.FS, temp, name string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.made {
-		if err := fsys.MkdirAll(f.path); err != nil {
+// clearTemps removes what a crash left half-written. The folder need not exist.
+func (f *folder) clearTemps(fsys vfs.FS) error {
+	names, err := fsys.ReadDir(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, tempSuffix) {
+			continue
+		}
+		if err := fsys.Remove(path.Join(f.path, name)); err != nil {
 			return err
 		}
-		f.made = true
 	}
+	return err
+}
+
+// make makes the folder at its first use.
+func (f *folder) make(fsys vfs.FS) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.made {
+		return nil
+	}
+	if err := fsys.MkdirAll(f.path); err != nil {
+		return err
+	}
+	f.made = true
+	return nil
+}
+
+// rename gives a synced temporary file its name. It is durable after sync.
+func (f *folder) rename(fsys vfs.FS, temp, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.count(fsys, name, -1)
 	defer f.count(fsys, name, +1)
 	f.named++

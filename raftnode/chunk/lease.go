@@ -50,26 +50,30 @@ func (s *Store) Leased(h Hash) bool {
 	return s.leases.holds(h, s.cfg.Now())
 }
 
-// leaseSize is the length of one record on disk: hash, end (milliseconds since
-// the Unix epoch, big-endian), CRC-32C of both. Each record stands for itself: a
-// torn one is passed over. The latest end of a hash counts.
-const leaseSize = len(Hash{}) + 8 + 4
-
-// leaseSlack is how many records more than twice those that were in force when the
-// file was last written anew it may have before it is written anew again.
-const leaseSlack = 4096
+const (
+	// leaseSize is the length of one record on disk: hash, end (milliseconds since
+	// the Unix epoch, big-endian), CRC-32C of both. Each record stands for itself:
+	// one that is torn is passed over. The latest end of a hash counts.
+	leaseSize = len(Hash{}) + 8 + 4
+	// leaseBlock is what records are padded to, in bytes. A block that was synced is never
+	// written again, because a power cut may leave nonsense in one that is being written.
+	leaseBlock = 4096
+	// leaseSlack is how many blocks more than twice those that it had when it was last
+	// written anew the file may have before it is written anew again.
+	leaseSlack = 64
+)
 
 // maxLeaseFile is the size in bytes above which the file is not read: 24 million leases.
 const maxLeaseFile = 1 << 30
 
 // leases is the file of promises. Callers of Store hold leaseMu around every method.
 type leases struct {
-	fs      vfs.FS
-	name    string
-	file    vfs.File // nil after a failed write: what is in it is not known
-	records int      // in file
-	live    int      // in file when it was last written anew
-	ends    map[Hash]int64
+	fs   vfs.FS
+	name string
+	file vfs.File // nil after a failed write: what is in it is not known
+	size int64    // of file
+	live int64    // size of file when it was last written anew
+	ends map[Hash]int64
 }
 
 func openLeases(cfg Config) (leases, error) {
@@ -79,12 +83,8 @@ func openLeases(cfg Config) (leases, error) {
 		return leases{}, err
 	}
 	bad := 0
-	for rec := range slices.Chunk(b, leaseSize) {
-		if h, end, ok := parseLease(rec); ok {
-			l.ends[h] = max(l.ends[h], end)
-		} else {
-			bad++
-		}
+	for block := range slices.Chunk(b, leaseBlock) {
+		bad += l.read(block)
 	}
 	if bad > 0 {
 		cfg.Logger.Warn("lease records unreadable", "records", bad)
@@ -95,6 +95,21 @@ func openLeases(cfg Config) (leases, error) {
 		return leases{}, err
 	}
 	return l, nil
+}
+
+// read takes in the records of one block and returns how many are bad.
+func (l *leases) read(block []byte) (bad int) {
+	for rec := range slices.Chunk(block, leaseSize) {
+		if !slices.ContainsFunc(rec, func(b byte) bool { return b != 0 }) {
+			continue // padding
+		}
+		if h, end, ok := parseLease(rec); ok {
+			l.ends[h] = max(l.ends[h], end)
+		} else {
+			bad++
+		}
+	}
+	return bad
 }
 
 // holds reports whether a lease of h runs.
@@ -121,19 +136,20 @@ func (l *leases) extend(hs []Hash, until int64, now time.Time) error {
 }
 
 func (l *leases) write(hs []Hash, until int64, now time.Time) error {
-	if l.file == nil || l.records+len(hs) > 2*l.live+leaseSlack {
+	var b []byte
+	for _, h := range hs {
+		b = appendLease(b, h, until)
+	}
+	b = padBlock(b)
+	if l.file == nil || l.size+int64(len(b)) > 2*l.live+leaseSlack*leaseBlock {
 		if err := l.rewrite(now); err != nil {
 			return err
 		}
 	}
-	b := make([]byte, 0, len(hs)*leaseSize)
-	for _, h := range hs {
-		b = appendLease(b, h, until)
-	}
-	if err := writeSynced(l.file, b, int64(l.records*leaseSize)); err != nil {
+	if err := writeSynced(l.file, b, l.size); err != nil {
 		return errors.Join(err, l.close())
 	}
-	l.records += len(hs)
+	l.size += int64(len(b))
 	return nil
 }
 
@@ -143,10 +159,11 @@ func (l *leases) rewrite(now time.Time) error {
 		return err
 	}
 	maps.DeleteFunc(l.ends, func(_ Hash, end int64) bool { return end <= now.UnixMilli() })
-	b := make([]byte, 0, len(l.ends)*leaseSize)
+	var b []byte
 	for _, h := range slices.SortedFunc(maps.Keys(l.ends), Hash.Compare) {
 		b = appendLease(b, h, l.ends[h])
 	}
+	b = padBlock(b)
 	temp := l.name + ".new"
 	f, err := l.fs.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
@@ -161,7 +178,7 @@ func (l *leases) rewrite(now time.Time) error {
 	if err := l.fs.SyncDir(path.Dir(l.name)); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	l.file, l.records, l.live = f, len(l.ends), len(l.ends)
+	l.file, l.size, l.live = f, int64(len(b)), int64(len(b))
 	return nil
 }
 
@@ -174,11 +191,23 @@ func (l *leases) close() error {
 	return err
 }
 
+// appendLease appends a record, in a new block when it does not fit into the last.
 func appendLease(b []byte, h Hash, end int64) []byte {
+	if len(b)%leaseBlock+leaseSize > leaseBlock {
+		b = padBlock(b)
+	}
 	start := len(b)
 	b = append(b, h[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(end))
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// padBlock fills the last block with zeros.
+func padBlock(b []byte) []byte {
+	if rest := len(b) % leaseBlock; rest > 0 {
+		b = append(b, make([]byte, leaseBlock-rest)...)
+	}
+	return b
 }
 
 func parseLease(b []byte) (h Hash, end int64, ok bool) {
