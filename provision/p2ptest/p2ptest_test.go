@@ -1,0 +1,111 @@
+package p2ptest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/provision/p2p"
+)
+
+const echoProtocol = "/test/echo/1"
+
+func echo(_ context.Context, _ ident.BoxID, s p2p.Stream) { io.Copy(s, s); s.CloseWrite() }
+
+// box starts a host with an echo on the spot; seed names it.
+func box(t testing.TB, at *Spot, seed byte) *Box {
+	t.Helper()
+	key, err := ident.KeyFromSeed(bytes.Repeat([]byte{seed}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := p2p.Config{Key: key}
+	if testing.Verbose() {
+		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).With("at", key.BoxID().Short())
+	}
+	h, err := p2p.New(at.Config(cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Handle(echoProtocol, p2p.Members, echo)
+	return Run(t, h)
+}
+
+func talk(t testing.TB, a, b *Box) {
+	t.Helper()
+	s, err := a.Open(t.Context(), b.Self(), echoProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.SetDeadline(time.Now().Add(10 * time.Second))
+	want := bytes.Repeat([]byte("cluck "), 50_000) // more than a default relay lets through
+	go func() { s.Write(want); s.CloseWrite() }()
+	if got, err := io.ReadAll(s); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("echo of %d bytes: got %d, %v", len(want), len(got), err)
+	}
+}
+
+func TestBothPublic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 25 * time.Millisecond})
+		a, b := box(t, n.Spot(), 1), box(t, n.Spot(), 2)
+		Circle(t, a, b)
+		d := a.Wait(t, "direct", 10*time.Second, func() bool { return a.State(b) == p2p.Direct })
+		t.Logf("direct after %v", d)
+		talk(t, a, b)
+		a.Wait(t, "a beat", 10*time.Second, func() bool { return a.Links()[0].RTT > 0 })
+		if rtt := a.Links()[0].RTT; rtt < 50*time.Millisecond || rtt > 60*time.Millisecond {
+			t.Errorf("round trip %v, want 50 ms", rtt)
+		}
+	})
+}
+
+// home starts a circle of a public box and two in homes behind the NATs.
+func homes(t testing.TB, n *Net, x, y NAT) (relay, a, b *Box, ra, rb *Router) {
+	t.Helper()
+	ra, rb = n.Router(x), n.Router(y)
+	relay, a, b = box(t, n.Spot(), 1), box(t, ra.Spot(), 2), box(t, rb.Spot(), 3)
+	Circle(t, relay, a, b)
+	return relay, a, b, ra, rb
+}
+
+func TestEveryPairOfNATsIsPassed(t *testing.T) {
+	nats := []NAT{FullCone, Restricted, PortRestricted, Symmetric}
+	for i, x := range nats {
+		for _, y := range nats[i:] {
+			t.Run(x.String()+" and "+y.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					n := New(Config{Latency: 20 * time.Millisecond})
+					relay, a, b, _, _ := homes(t, n, x, y)
+					linked := a.Wait(t, "a link", 30*time.Second, func() bool { return a.State(b) != p2p.None })
+					talk(t, a, b)
+					if x >= PortRestricted && y == Symmetric {
+						if via := via(a, b); via != relay.Self() {
+							t.Errorf("through %q, want the public member", via.Short())
+						}
+						t.Logf("relayed after %v", linked)
+						return
+					}
+					direct := a.Wait(t, "a direct link", 30*time.Second, func() bool { return a.State(b) == p2p.Direct })
+					t.Logf("linked after %v, direct %v later", linked, direct)
+					talk(t, b, a)
+				})
+			})
+		}
+	}
+}
+
+func via(a, b *Box) ident.BoxID {
+	for _, l := range a.Links() {
+		if l.Box == b.Self() {
+			return l.Via
+		}
+	}
+	return ""
+}

@@ -1,0 +1,213 @@
+package p2ptest
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// NAT is how a router maps ports and whom it lets in (RFC 4787).
+type NAT int
+
+const (
+	// FullCone keeps one public port per box and lets anybody in on it.
+	FullCone NAT = iota
+	// Restricted lets those in whose address was written to.
+	Restricted
+	// PortRestricted lets those in whose address and port were written to: most homes.
+	PortRestricted
+	// Symmetric is PortRestricted with another public port for every destination.
+	Symmetric
+)
+
+// String returns the usual name.
+func (n NAT) String() string {
+	return [...]string{"full cone", "restricted", "port-restricted", "symmetric"}[n]
+}
+
+// mapping is one public port of a router, given to a box.
+type mapping struct {
+	inside netip.AddrPort
+	port   uint16
+	used   time.Time
+	sent   map[netip.AddrPort]time.Time // to whom, as coarse as the filter is
+}
+
+// mappingKey finds the mapping of outgoing packets.
+type mappingKey struct{ inside, dst netip.AddrPort }
+
+// mappingLife is how long a router remembers an idle mapping. RFC 4787 asks for
+// 2 minutes; homes have 30 s to 60 s.
+const mappingLife = 30 * time.Second
+
+// Router joins a home to the internet. All homes use the addresses 192.168.1.2 and on.
+type Router struct {
+	net *Net
+	nat NAT
+
+	mu       sync.Mutex
+	wan      netip.Addr
+	cut      bool
+	up, down *pipe
+	out      map[mappingKey]*mapping
+	in       map[uint16]*mapping
+	lan      map[netip.AddrPort]*socket
+	boxes    byte
+}
+
+// Router adds a home with a NAT of the given type.
+func (n *Net) Router(nat NAT) *Router {
+	r := &Router{net: n, nat: nat, lan: map[netip.AddrPort]*socket{}}
+	r.Move()
+	return r
+}
+
+// Spot returns a new place inside the home.
+func (r *Router) Spot() *Spot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.boxes++
+	return &Spot{net: r.net, router: r, addr: netip.AddrFrom4([4]byte{192, 168, 1, 1 + r.boxes})}
+}
+
+// Move gives the home a new public address and forgets all mappings, as a nightly
+// reconnect does.
+func (r *Router) Move() netip.Addr {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.net.routers, r.wan)
+	r.wan = r.net.nextAddr()
+	r.net.routers[r.wan] = r
+	r.out = map[mappingKey]*mapping{}
+	r.in = map[uint16]*mapping{}
+	return r.wan
+}
+
+// Cut pulls the cable to the internet, or puts it back.
+func (r *Router) Cut(cut bool) {
+	r.mu.Lock()
+	r.cut = cut
+	r.mu.Unlock()
+}
+
+// Shape bounds the home's line: bits per second up and down (0 = no bound), and the
+// bytes that queue before it.
+func (r *Router) Shape(up, down float64, queue int) {
+	r.mu.Lock()
+	r.up, r.down = newPipe(up, queue), newPipe(down, queue)
+	r.mu.Unlock()
+}
+
+// mapTo is the part of a destination by which mappings differ.
+func (r *Router) mapTo(dst netip.AddrPort) netip.AddrPort {
+	if r.nat == Symmetric {
+		return dst
+	}
+	return netip.AddrPort{}
+}
+
+// filterBy is the part of a remote address that the filter looks at.
+func (r *Router) filterBy(a netip.AddrPort) netip.AddrPort {
+	switch r.nat {
+	case FullCone:
+		return netip.AddrPort{}
+	case Restricted:
+		return netip.AddrPortFrom(a.Addr(), 0)
+	}
+	return a
+}
+
+// outbound sends a packet of a box in the home to the internet. There is no hairpin:
+// what is for the home's own public address is lost.
+func (r *Router) outbound(p packet) {
+	r.mu.Lock()
+	delay, ok := r.up.delay(len(p.body))
+	if r.cut || !ok || p.dst.Addr() == r.wan {
+		r.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	m := r.mapping(p, now)
+	m.used = now
+	m.sent[r.filterBy(p.dst)] = now
+	p.src = netip.AddrPortFrom(r.wan, m.port)
+	r.mu.Unlock()
+	after(delay, func() { r.net.route(p) })
+}
+
+// mapping finds or makes the public port for a packet. Callers hold r.mu.
+func (r *Router) mapping(p packet, now time.Time) *mapping {
+	key := mappingKey{p.src, r.mapTo(p.dst)}
+	if m := r.out[key]; m != nil && now.Sub(m.used) <= mappingLife {
+		return m
+	}
+	m := &mapping{inside: p.src, port: r.freePort(), sent: map[netip.AddrPort]time.Time{}}
+	r.out[key], r.in[m.port] = m, m
+	return m
+}
+
+func (r *Router) freePort() uint16 {
+	for {
+		r.net.mu.Lock()
+		port := uint16(20000 + r.net.rand.IntN(40000))
+		r.net.mu.Unlock()
+		if r.in[port] == nil {
+			return port
+		}
+	}
+}
+
+// inbound lets a packet from the internet in, if the NAT does.
+func (r *Router) inbound(p packet) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.in[p.dst.Port()]
+	if r.cut || m == nil || now.Sub(m.used) > mappingLife {
+		return
+	}
+	if at, ok := m.sent[r.filterBy(p.src)]; r.nat != FullCone && (!ok || now.Sub(at) > mappingLife) {
+		return
+	}
+	delay, ok := r.down.delay(len(p.body))
+	s := r.lan[m.inside]
+	if !ok || s == nil {
+		return
+	}
+	p.dst = m.inside
+	after(delay, func() { s.receive(p) })
+}
+
+// pipe is a line with a first-in first-out queue.
+type pipe struct {
+	rate  float64 // bits per second
+	queue int     // bytes
+	busy  time.Time
+}
+
+func newPipe(rate float64, queue int) *pipe {
+	if rate <= 0 {
+		return nil
+	}
+	return &pipe{rate: rate, queue: queue}
+}
+
+// delay returns when a packet has passed, false when the queue is full. Callers
+// hold the router's lock.
+func (p *pipe) delay(size int) (time.Duration, bool) {
+	if p == nil {
+		return 0, true
+	}
+	const header = 28 // IP and UDP
+	now := time.Now()
+	if p.busy.Before(now) {
+		p.busy = now
+	}
+	if p.busy.Sub(now).Seconds()*p.rate/8 > float64(p.queue) {
+		return 0, false
+	}
+	p.busy = p.busy.Add(time.Duration(float64((size+header)*8) / p.rate * float64(time.Second)))
+	return p.busy.Sub(now), true
+}
