@@ -17,8 +17,8 @@ const echoProtocol = "/test/echo/1"
 
 func echo(_ context.Context, _ ident.BoxID, s p2p.Stream) { io.Copy(s, s); s.CloseWrite() }
 
-// box starts a host with an echo on the spot; seed names it.
-func box(t testing.TB, at *Spot, seed byte) *Box {
+// boxConfig names a box by a seed.
+func boxConfig(t testing.TB, seed byte) p2p.Config {
 	t.Helper()
 	key, err := ident.KeyFromSeed(bytes.Repeat([]byte{seed}, 32))
 	if err != nil {
@@ -28,7 +28,13 @@ func box(t testing.TB, at *Spot, seed byte) *Box {
 	if testing.Verbose() {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).With("at", key.BoxID().Short())
 	}
-	h, err := p2p.New(at.Config(cfg))
+	return cfg
+}
+
+// box starts a host with an echo on the spot.
+func box(t testing.TB, at *Spot, seed byte) *Box {
+	t.Helper()
+	h, err := p2p.New(at.Config(boxConfig(t, seed)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,143 @@
+package p2ptest
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"redhen/provision/p2p"
+)
+
+func waitState(t testing.TB, a, b *Box, want p2p.State, max time.Duration) time.Duration {
+	t.Helper()
+	return a.Wait(t, want.String(), max, func() bool { return a.State(b) == want })
+}
+
+func TestARestartedBoxComesBackOnEitherSide(t *testing.T) {
+	for _, x := range []NAT{PortRestricted, Symmetric} {
+		t.Run(x.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := New(Config{Latency: 20 * time.Millisecond})
+				ra, rb := n.Router(PortRestricted), n.Router(x)
+				spots := []*Spot{n.Spot(), ra.Spot(), rb.Spot()}
+				boxes := make([]*Box, 3)
+				dirs := make([]string, 3)
+				start := func(i int) {
+					cfg := boxConfig(t, byte(i+1))
+					cfg.Dir = dirs[i]
+					h, err := p2p.New(spots[i].Config(cfg))
+					if err != nil {
+						t.Fatal(err)
+					}
+					h.Handle(echoProtocol, p2p.Members, echo)
+					boxes[i] = Run(t, h)
+				}
+				for i := range boxes {
+					dirs[i] = t.TempDir()
+					start(i)
+				}
+				Circle(t, boxes...)
+				members := []p2p.Member{{Box: boxes[0].Self()}, {Box: boxes[1].Self()}, {Box: boxes[2].Self()}}
+				linked := func(a, b *Box) func() bool { return func() bool { return a.State(b) != p2p.None } }
+				boxes[1].Wait(t, "a link", 30*time.Second, linked(boxes[1], boxes[2]))
+				time.Sleep(20 * time.Second)
+				for i := range boxes { // also the public one, through which the others met
+					boxes[i].Stop()
+					time.Sleep(10 * time.Minute)
+					start(i)
+					boxes[i].SetMembers(members) // and nothing else: the book knows the way
+					for j := range boxes {
+						if j != i {
+							d := boxes[i].Wait(t, fmt.Sprint("link ", i, " to ", j), 30*time.Second, linked(boxes[i], boxes[j]))
+							t.Logf("box %d: %d again after %v", i, j, d)
+						}
+					}
+					time.Sleep(30 * time.Second)
+					talk(t, boxes[1], boxes[2])
+				}
+			})
+		})
+	}
+}
+
+func TestAChangedAddressIsPassedQuickly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		relay, a, b, ra, rb := homes(t, n, PortRestricted, PortRestricted)
+		waitState(t, a, b, p2p.Direct, 30*time.Second)
+		time.Sleep(time.Minute)
+		for _, r := range []*Router{ra, rb} {
+			moved := time.Now()
+			r.Move()
+			lost := a.Wait(t, "the loss noticed", 10*time.Second, func() bool { return a.State(b) != p2p.Direct })
+			direct := waitState(t, a, b, p2p.Direct, 30*time.Second)
+			t.Logf("lost after %v, direct again %v later", lost, direct)
+			if all := time.Since(moved); all > 15*time.Second {
+				t.Errorf("direct again after %v, want 15 s at most", all)
+			}
+			talk(t, a, b)
+			talk(t, b, relay)
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+func TestTheRelayDies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		first, a, b, _, _ := homes(t, n, Symmetric, Symmetric)
+		second := box(t, n.Spot(), 4)
+		Circle(t, first, second, a, b)
+		waitState(t, a, b, p2p.Relayed, 30*time.Second)
+		time.Sleep(time.Minute)
+		relays := map[any]*Box{first.Self(): first, second.Self(): second}
+		dead := via(a, b)
+		relays[dead].Stop()
+		a.Wait(t, "through the other relay", 30*time.Second, func() bool { return a.State(b) == p2p.Relayed && via(a, b) != dead })
+		talk(t, a, b)
+	})
+}
+
+func TestACutCableIsNoticedAndForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond, Loss: 0.01})
+		relay, a, b, ra, _ := homes(t, n, PortRestricted, PortRestricted)
+		waitState(t, a, b, p2p.Direct, 30*time.Second)
+		time.Sleep(20 * time.Second)
+		ra.Cut(true)
+		d := b.Wait(t, "the loss noticed", 10*time.Second, func() bool { return b.State(a) == p2p.None })
+		t.Logf("noticed after %v", d)
+		time.Sleep(time.Hour)
+		ra.Cut(false)
+		d = b.Wait(t, "link", 30*time.Second, func() bool { return b.State(a) != p2p.None && a.State(relay) == p2p.Direct })
+		t.Logf("linked %v after the cable was back", d)
+		waitState(t, b, a, p2p.Direct, 30*time.Second)
+		talk(t, a, b)
+	})
+}
+
+func TestSettledLinksKeepOneConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		relay, a, b, _, _ := homes(t, n, PortRestricted, Restricted)
+		waitState(t, a, b, p2p.Direct, 30*time.Second)
+		time.Sleep(time.Minute)
+		since := map[*Box]time.Time{}
+		for _, x := range []*Box{relay, a, b} {
+			for _, l := range x.Links() {
+				if l.State != p2p.Direct {
+					t.Errorf("link %+v", l)
+				}
+				since[x] = l.Since
+			}
+		}
+		time.Sleep(90 * time.Minute) // idle, over every mapping and reservation life
+		for _, x := range []*Box{relay, a, b} {
+			links := x.Links()
+			if last := links[len(links)-1]; last.State != p2p.Direct || !last.Since.Equal(since[x]) {
+				t.Errorf("an idle link was replaced: %+v", last)
+			}
+		}
+	})
+}
