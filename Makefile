@@ -1,0 +1,47 @@
+# Every target ends by itself, says what it did, and exits non-zero on failure.
+GO      ?= go
+OUT     := out
+REDHEN  := $(OUT)/redhen
+PKGS    := ./...
+SHELL   := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+.PHONY: all build setup demo test check unit race clients fire e2e torture bench fuzz clean
+
+all: build
+
+build: ## the one program
+	@mkdir -p $(OUT)
+	$(GO) build -trimpath -o $(REDHEN) ./cmd/redhen
+
+setup: ## what the tests need besides Go, from Debian
+	@.ci/setup
+
+demo: build ## a circle of three houses on this machine, until Ctrl-C
+	$(REDHEN) demo
+
+test: setup check unit clients fire ## everything that must always pass
+
+check: ## formatting, vet, staticcheck, tidy go.mod
+	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -40; echo "gofmt: see above"; exit 1; }
+	$(GO) vet $(PKGS)
+	$(GO) tool staticcheck $(PKGS)
+	$(GO) mod tidy -diff
+
+unit: ## all packages, under the race detector
+	$(GO) test -race -timeout 15m $(PKGS)
+
+clients: ## litmus, rclone, cadaver, curl against a box; skipped with a sentence where one is missing
+	$(GO) test -count=1 -run 'Client' ./appliance/dav/ ./cmd/redhen/
+
+fire: build ## the scripted fire, with real processes; N=20 repeats it
+	$(REDHEN) fire --times $(or $(N),1)
+
+bench: ## figures, one per line: name value unit
+	@$(GO) test -run '^$$' -bench . -benchtime 1s $(PKGS) | awk '/^Benchmark/ { for (i = 3; i < NF; i += 2) print $$1, $$i, $$(i+1) }'
+
+fuzz: ## every decoder for a few seconds
+	@.ci/fuzz
+
+clean:
+	rm -rf $(OUT)
