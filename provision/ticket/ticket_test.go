@@ -298,7 +298,7 @@ func TestTheIDIsOfInviterAndSecret(t *testing.T) {
 	if err != nil || other.ID() == a.ID() {
 		t.Error("another inviter, the same ID", err)
 	}
-	if NewSecret() == NewSecret() {
+	if one, two := NewSecret(), NewSecret(); one == two {
 		t.Error("a secret drawn twice")
 	}
 }
