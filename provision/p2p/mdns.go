@@ -13,18 +13,22 @@ const (
 	mdnsRetry   = time.Minute // after the network had no multicast
 )
 
-// discover announces this box on the local network and learns where others are.
-// A network without multicast only costs a try a minute.
+// discover announces this box on the local network and learns where others are,
+// anew when the machine's addresses change. A network without multicast costs
+// only a try a minute.
 func (h *Host) discover(ctx context.Context) {
+	quiet := false
 	for ctx.Err() == nil {
+		network := networkNow()
 		s := mdns.NewMdnsService(h.h, mdnsService, found{h})
-		if err := s.Start(); err != nil {
+		err := s.Start()
+		if err != nil && !quiet {
 			h.log.Info("no mdns on this network", "err", err)
-			s.Close()
-			pause(ctx, mdnsRetry)
-			continue
 		}
-		<-ctx.Done()
+		quiet = err != nil
+		begun := time.Now()
+		for networkNow() == network && (err == nil || time.Since(begun) < mdnsRetry) && pause(ctx, networkLook) {
+		}
 		s.Close()
 	}
 }
