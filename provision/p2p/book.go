@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"redhen/provision/ident"
+	"redhen/provision/onefile"
 	"redhen/provision/wire"
 )
 
@@ -106,7 +107,7 @@ func openBook(dir string, key ident.Key, log *slog.Logger) (*book, error) {
 		return nil, fmt.Errorf("open address book: %w", err)
 	}
 	b.path = filepath.Join(dir, "addresses")
-	raw, err := readFile(b.path, maxBook)
+	raw, err := onefile.Read(b.path, maxBook)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
 	}
@@ -117,17 +118,6 @@ func openBook(dir string, key ident.Key, log *slog.Logger) (*book, error) {
 		log.Warn("address book unreadable, begun anew", "err", err)
 	}
 	return b, nil
-}
-
-func readFile(path string, limit int64) ([]byte, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if st.Size() > limit {
-		return nil, fmt.Errorf("%s: %d bytes: %w", path, st.Size(), wire.ErrTooLarge)
-	}
-	return os.ReadFile(path)
 }
 
 func (b *book) load(raw []byte) error {
@@ -246,32 +236,11 @@ func (b *book) save() error {
 		return nil
 	}
 	records, _ := b.unsent(nil)
-	if err := replaceFile(b.path, wire.MustMarshal(records)); err != nil {
+	if err := onefile.Replace(b.path, wire.MustMarshal(records)); err != nil {
 		b.mu.Lock()
 		b.dirty = true
 		b.mu.Unlock()
 		return fmt.Errorf("save address book: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes the file so that after a power cut the old or the new one is there.
-func replaceFile(path string, content []byte) error {
-	tmp, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(content)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
