@@ -44,12 +44,8 @@ func (t *txn) standing(id ident.AccountID) (Account, bool) {
 
 // keeps reports whether the account is the keeper of an active box.
 func (t *txn) keeps(id ident.AccountID) bool {
-	for _, b := range t.roster.Boxes() {
-		if b.Keeper == id && t.active(b.ID) {
-			return true
-		}
-	}
-	return false
+	_, ok := t.roster.KeeperKey(id)
+	return ok
 }
 
 func (p *PutAccount) apply(t *txn) Code {

@@ -101,8 +101,8 @@ func (s *SetBox) apply(t *txn) Code {
 // raiseFormats raises the format level to what every active box has said it reads.
 func (t *txn) raiseFormats(mine uint64) {
 	level := mine
-	for _, b := range t.roster.Boxes() {
-		if t.active(b.ID) && b.ID != t.cmd.By {
+	for _, b := range t.roster.Members() {
+		if b.ID != t.cmd.By {
 			level = min(level, t.BoxSettings(b.ID).Reads)
 		}
 	}
