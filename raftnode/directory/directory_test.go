@@ -27,11 +27,12 @@ func TestFoundMakesCircleAccountAndSpace(t *testing.T) {
 	if d := cmp.Diff(want, got); !ok || d != "" {
 		t.Errorf("account: %v %s", ok, d)
 	}
+	first := Placement{Version: 1, Replicas: []placement.Replica{{ID: 1, Box: m[0].id(), Role: placement.Voter}}, Next: 2}
 	s, ok := v.SpaceByName("hen1")
-	if d := cmp.Diff(Space{ID: m[0].shard(), Name: "hen1", Owner: m[0].account, Created: c.now, Version: 1}, s); !ok || d != "" {
+	space := Space{ID: m[0].shard(), Name: "hen1", Owner: m[0].account, Created: c.now, Version: 1, First: first.Replicas}
+	if d := cmp.Diff(space, s); !ok || d != "" {
 		t.Errorf("space: %v %s", ok, d)
 	}
-	first := Placement{Version: 1, Replicas: []placement.Replica{{ID: 1, Box: m[0].id(), Role: placement.Voter}}, Next: 2}
 	var shards []ident.ShardID
 	for id, p := range v.Placements() {
 		shards = append(shards, id)

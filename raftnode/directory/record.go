@@ -77,6 +77,9 @@ type Space struct {
 	Copies  int    `cbor:"5,keyasint,omitempty"`
 	Created int64  `cbor:"6,keyasint,omitempty"`
 	Version uint64 `cbor:"7,keyasint,omitempty"`
+	// First are the replicas that began it, set by Apply: the membership of the
+	// shard at its first index, whatever its placement became since.
+	First []placement.Replica `cbor:"8,keyasint,omitempty"`
 }
 
 // NewSpace is a space with the replicas that begin it, numbered from 1.

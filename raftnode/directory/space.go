@@ -21,7 +21,7 @@ func (t *txn) newSpace(n NewSpace) Code {
 	case !t.allActive(n.Replicas):
 		return Stranger
 	}
-	s.Created, s.Version = t.cmd.Time, t.index
+	s.Created, s.Version, s.First = t.cmd.Time, t.index, n.Replicas
 	t.put(spaceKey(s.ID), s)
 	t.putRaw(spaceNameKey(s.Name), binary.BigEndian.AppendUint64(nil, uint64(s.ID)))
 	t.meta.Spaces++
