@@ -1,8 +1,6 @@
 package directory
 
-import (
-	"redhen/provision/ident"
-)
+import "redhen/provision/ident"
 
 // newAccount makes an account, and its space when one comes along.
 func (t *txn) newAccount(a Account, space *NewSpace) Code {
