@@ -2,14 +2,18 @@ package exchange
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p"
 	"redhen/raftnode/chunk"
 	"redhen/raftnode/transport"
 )
@@ -180,47 +184,109 @@ func TestFetchFileThatIsNotOffered(t *testing.T) {
 	})
 }
 
-// From one disk to the other, with the real store, in real time.
-func TestWithRealStores(t *testing.T) {
-	open := func() *chunk.Store {
-		s, err := chunk.Open(chunk.Config{Dir: t.TempDir()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		return s
+// realStore is a chunk store on disk.
+func realStore(t *testing.T) *chunk.Store {
+	t.Helper()
+	s, err := chunk.Open(chunk.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	m := transport.NewMesh(1)
-	defer m.Close()
-	stores := []*chunk.Store{open(), open(), open()}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// From one disk to the others, in real time.
+func testRealStores(t *testing.T, boxes []ident.BoxID, nets []transport.Network) {
+	t.Helper()
+	var stores []*chunk.Store
 	var xs []*Exchange
-	for i, box := range []ident.BoxID{annas, berts, carls} {
-		x, err := New(Config{Net: m.Join(box), Chunks: stores[i]})
+	for i := range boxes {
+		stores = append(stores, realStore(t))
+		x, err := New(Config{Net: nets[i], Chunks: stores[i]})
 		if err != nil {
 			t.Fatal(err)
 		}
 		xs = append(xs, x)
 	}
-	bs, hs := someChunks(6, chunk.Size)
+	bs, hs := someChunks(12, chunk.Size)
 	for _, b := range bs {
 		if _, err := stores[0].Put(b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := xs[0].Push(t.Context(), berts, hs); err != nil {
+	last := len(boxes) - 1
+	begin := time.Now()
+	if err := xs[0].Push(t.Context(), boxes[1], hs[:6]); err != nil {
 		t.Fatal(err)
 	}
-	if err := xs[2].Fetch(t.Context(), []ident.BoxID{annas, berts}, hs, nil); err != nil {
+	if err := xs[last].Fetch(t.Context(), boxes[:last], hs, nil); err != nil {
 		t.Fatal(err)
 	}
-	for i, s := range stores {
-		for _, h := range hs {
-			if _, err := s.Get(h); err != nil {
-				t.Errorf("store %d: %v", i, err)
-			}
+	t.Logf("18 MiB to disk in %v", time.Since(begin))
+	for i, h := range hs {
+		if _, err := stores[last].Get(h); err != nil {
+			t.Error(err)
+		}
+		if _, err := stores[1].Get(h); i < 6 && err != nil {
+			t.Error(err)
 		}
 	}
 	if !stores[1].Leased(hs[0]) {
 		t.Error("a pushed chunk is not leased")
 	}
+}
+
+func TestWithRealStores(t *testing.T) {
+	m := transport.NewMesh(1)
+	defer m.Close()
+	boxes := []ident.BoxID{annas, berts, carls}
+	var nets []transport.Network
+	for _, box := range boxes {
+		nets = append(nets, m.Join(box))
+	}
+	testRealStores(t, boxes, nets)
+}
+
+func TestOverRealHosts(t *testing.T) {
+	var boxes []ident.BoxID
+	var nets []transport.Network
+	var members []p2p.Member
+	var hosts []*p2p.Host
+	for range 2 {
+		key, err := ident.NewKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := p2p.New(p2p.Config{Key: key, ListenIP: netip.MustParseAddr("127.0.0.1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := transport.New(transport.Config{Host: h})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- h.Run(ctx) }()
+		t.Cleanup(func() { cancel(); <-done })
+		hosts, boxes, nets = append(hosts, h), append(boxes, h.Self()), append(nets, p)
+		members = append(members, p2p.Member{Box: h.Self()})
+	}
+	for _, h := range hosts {
+		for _, other := range hosts {
+			h.Learn(other.Self(), other.Addrs()...)
+		}
+		if err := h.SetMembers(members); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for linked := false; !linked; {
+		for _, h := range hosts {
+			changed := h.Changed()
+			if linked = slices.ContainsFunc(h.Links(), func(l p2p.Link) bool { return l.State == p2p.Direct }); !linked {
+				<-changed
+			}
+		}
+	}
+	testRealStores(t, boxes, nets)
 }
