@@ -73,7 +73,10 @@ func must(t testing.TB, err error) {
 func entries(first, n, term uint64, size int) []*raftpb.Entry {
 	var es []*raftpb.Entry
 	for i := first; i < first+n; i++ {
-		data := bytes.Repeat(fmt.Appendf(nil, "%d.%d ", term, i), 1+size/4)[:size]
+		var data []byte // raft's own entries have none
+		if size > 0 {
+			data = bytes.Repeat(fmt.Appendf(nil, "%d.%d ", term, i), 1+size/4)[:size]
+		}
 		es = append(es, &raftpb.Entry{Index: new(i), Term: new(term), Type: raftpb.EntryNormal.Enum(), Data: data})
 	}
 	return es

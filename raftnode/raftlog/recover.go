@@ -65,14 +65,13 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
-	proven := int64(0)
-	if newest != nil {
-		if err := l.replay(newest); err != nil {
-			return err
-		}
-		proven = newest.batches[len(newest.batches)-1].pos
+	if newest == nil {
+		return l.rotate(position{})
 	}
-	return l.rotate(proven)
+	if err := l.replay(newest); err != nil {
+		return err
+	}
+	return l.rotate(newest.batches[len(newest.batches)-1].synced)
 }
 
 // scan is what can be read of one file.

@@ -173,7 +173,7 @@ func (l *Log) publish(ops []op, synced bool) {
 // is larger than a segment makes its file larger.
 func (l *Log) append() error {
 	if l.cur.end+l.buf.bytes() > l.cur.size {
-		if err := l.rotate(l.cur.end); err != nil {
+		if err := l.rotate(position{l.cur.seq, l.cur.end}); err != nil {
 			return err
 		}
 	}
@@ -220,8 +220,12 @@ type carry struct {
 
 // rotate goes on in a fresh segment: it writes the checkpoint, syncs it, and only
 // then counts the segments that it does not list as spare. What is in the newest
-// segment from proven on was perhaps never synced, and is carried.
-func (l *Log) rotate(proven int64) error {
+// segment behind the position known synced is carried.
+func (l *Log) rotate(synced position) error {
+	proven := int64(0)
+	if l.cur != nil && l.cur.seq == synced.seq {
+		proven = synced.off
+	}
 	next, err := l.fresh()
 	if err != nil {
 		return err
@@ -231,10 +235,6 @@ func (l *Log) rotate(proven int64) error {
 	carried, listed, err := l.checkpoint(&b, proven)
 	if err != nil {
 		return err
-	}
-	var synced position
-	if l.cur != nil {
-		synced = position{l.cur.seq, proven}
 	}
 	if err := l.put(next, &b, synced); err != nil {
 		return err

@@ -26,7 +26,7 @@ import (
 // Sector is the unit that a power cut keeps or loses as a whole, in bytes.
 const Sector = 512
 
-// ErrPowerCut is what every operation returns from the power cut until Restart,
+// ErrPowerCut is what every operation returns from the power cut until Restart or Resume,
 // and what handles opened before the cut return for ever.
 var ErrPowerCut = errors.New("power cut")
 
@@ -109,7 +109,7 @@ func (d *Disk) Garbage(on bool) { d.mu.Lock(); defer d.mu.Unlock(); d.garbage = 
 // LyingSync lets Sync and SyncDir return nil without making anything durable.
 func (d *Disk) LyingSync(on bool) { d.mu.Lock(); defer d.mu.Unlock(); d.lying = on }
 
-// Cut cuts the power now.
+// Cut cuts the power now, until Restart or Resume.
 func (d *Disk) Cut() { d.mu.Lock(); defer d.mu.Unlock(); d.off = true }
 
 // Restart brings the disk back as the power cut left it; without a cut before,
@@ -125,6 +125,16 @@ func (d *Disk) Restart() {
 	d.failures = map[int]error{}
 	d.epoch++
 	d.recount()
+}
+
+// Resume is what follows when not the power was cut but only the program killed: everything
+// written is still there, synced or not. Old handles and plans are forgotten as by Restart.
+func (d *Disk) Resume() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.off, d.cutAt = false, 0
+	d.failures = map[int]error{}
+	d.epoch++
 }
 
 // Clone returns a copy with its own accidents, drawn from the seed. Open handles stay with d.

@@ -288,3 +288,26 @@ func TestLyingSync(t *testing.T) {
 		t.Error("a lying sync never lost anything")
 	}
 }
+
+// TestResume guards that a killed program loses nothing, and that the next power cut still may.
+func TestResume(t *testing.T) {
+	lost := false
+	for seed := range uint64(20) {
+		d := vfstest.New(seed)
+		f := create(t, d, "f")
+		write(t, f, 0, []byte("x"))
+		d.Cut()
+		d.Resume()
+		if got := read(t, d, "f"); string(got) != "x" {
+			t.Fatalf("after the kill: %q", got)
+		}
+		if err := f.Sync(); !errors.Is(err, vfstest.ErrPowerCut) {
+			t.Fatalf("handle of the killed program: %v", err)
+		}
+		d.Restart()
+		lost = lost || len(read(t, d, "f")) == 0
+	}
+	if !lost {
+		t.Error("a power cut after a kill never lost anything")
+	}
+}
