@@ -24,7 +24,7 @@ const (
 	minRate     = 32 << 10 // bytes per second
 	maxRate     = 64 << 20 // above it there is no need to pace
 	baseMinutes = 5        // how long the best round trip is remembered, at least
-	probes      = 3        // measurements for which bulk is halved then
+	probes      = 3        // measurements until bulk is no longer halved then, that one included
 )
 
 // pacer holds back the bulk to one box. begin and adapt are called with mu held.

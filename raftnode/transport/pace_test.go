@@ -205,7 +205,7 @@ func TestAQueueIsNotTakenForTheWay(t *testing.T) {
 	if p.rate != startRate/2 {
 		t.Errorf("rate %v while the queue is to drain", p.rate)
 	}
-	for _, rtt := range []time.Duration{800, 40, 40} {
+	for _, rtt := range []time.Duration{800, 40} {
 		measure(&p, &now, rtt*time.Millisecond)
 	}
 	if p.rate != startRate {
