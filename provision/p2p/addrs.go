@@ -22,8 +22,8 @@ import (
 // a port there has mapped nothing.
 var cgnat = netip.MustParsePrefix("100.64.0.0/10")
 
-// isPublic reports whether an address can be reached from anywhere.
-func isPublic(a netip.Addr) bool {
+// IsPublic reports whether an address can be reached from anywhere.
+func IsPublic(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !cgnat.Contains(a)
 }
 
@@ -123,7 +123,7 @@ func (h *Host) Addrs() []netip.AddrPort {
 
 func addrRank(a netip.Addr) int {
 	switch {
-	case isPublic(a):
+	case IsPublic(a):
 		return 0
 	case a.IsLoopback():
 		return 2
@@ -146,7 +146,7 @@ func (h *Host) seenAddrs() []netip.AddrPort {
 func (h *Host) publicAddrs() []ma.Multiaddr {
 	var out []ma.Multiaddr
 	for _, a := range h.Addrs() {
-		if isPublic(a.Addr()) {
+		if IsPublic(a.Addr()) {
 			out = append(out, quicAddr(a))
 		}
 	}

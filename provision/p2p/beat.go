@@ -170,7 +170,7 @@ func (h *Host) learn(st *conn, rtt time.Duration, raw []byte) error {
 		st.rtt = (7*st.rtt + rtt) / 8 // RFC 6298
 	}
 	moved := st.seen.IsValid() && seen.IsValid() && seen != st.seen
-	fresh := !st.seen.IsValid() && seen.IsValid() && isPublic(seen.Addr())
+	fresh := !st.seen.IsValid() && seen.IsValid() && IsPublic(seen.Addr())
 	if fresh {
 		st.seen = seen
 		h.seen[seen]++
