@@ -214,6 +214,18 @@ func TestDamageNamesShards(t *testing.T) {
 	}
 }
 
+// TestLostCheckpointMayTouchAll guards that a newest segment without checkpoint is
+// damage, and not taken for a younger log that ends earlier.
+func TestLostCheckpointMayTouchAll(t *testing.T) {
+	d, w := damagedDisk(t, 3, false)
+	must(t, d.Flip("state/raftlog/"+needed(t, d)[len(needed(t, d))-1].file, 70, 1))
+	_, err := Open(testConfig(d))
+	damaged, ok := errors.AsType[*DamagedError](err)
+	if !ok || damaged.Shards != nil {
+		t.Errorf("%v: %+v, shards are %v", err, damaged, w.want)
+	}
+}
+
 // TestRotAfterOpen guards that an entry is verified each time it is read from a file.
 func TestRotAfterOpen(t *testing.T) {
 	d := vfstest.New(1)
