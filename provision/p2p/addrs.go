@@ -187,7 +187,7 @@ func (h *Host) Learn(box ident.BoxID, addrs ...netip.AddrPort) {
 	h.hints[box] = hints[max(0, len(hints)-8):]
 	h.mu.Unlock()
 	if fresh {
-		h.nudge(box)
+		h.newWay(box)
 	}
 }
 

@@ -230,11 +230,10 @@ func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	install := func(hd handler) {
 		h.h.SetStreamHandler(protocol.ID(hd.protocol), func(s network.Stream) {
 			from := boxID(s.Conn().RemotePeer())
-			if ctx.Err() != nil || !h.guests.mayOpen(from, hd.who) {
+			if !h.guests.mayOpen(from, hd.who) || !h.enter(wg) {
 				s.Reset()
 				return
 			}
-			wg.Add(1) // libp2p made the goroutine; Run still waits for it
 			defer wg.Done()
 			defer s.Close()
 			hd.fn(ctx, from, s)
@@ -252,8 +251,19 @@ func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	}
 }
 
+// enter counts a goroutine that libp2p made, so that Run waits for it too. It
+// reports false once the host is closed.
+func (h *Host) enter(wg *sync.WaitGroup) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		wg.Add(1)
+	}
+	return !h.closed
+}
+
 // Open opens a stream to a connected box. It never waits for a link: without one
-// it returns ErrNoLink at once and has the link tried again.
+// it returns ErrNoLink at once.
 func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, error) {
 	if !h.guests.known(to) {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNotMember)
@@ -263,7 +273,6 @@ func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, 
 		return nil, ident.ErrBadBoxID
 	}
 	if h.h.Network().Connectedness(p) == network.NotConnected {
-		h.nudge(to)
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNoLink)
 	}
 	ctx = network.WithNoDial(network.WithAllowLimitedConn(ctx, proto), proto)

@@ -44,6 +44,7 @@ func box(t testing.TB, at *Spot, seed byte) *Box {
 
 func talk(t testing.TB, a, b *Box) {
 	t.Helper()
+	a.Wait(t, "a link", 10*time.Second, func() bool { return a.State(b) != p2p.None })
 	s, err := a.Open(t.Context(), b.Self(), echoProtocol)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,77 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"redhen/provision/ident"
+)
+
+// Target is a box that we are not in a circle with (yet), and the ways to it.
+type Target struct {
+	Box   ident.BoxID
+	Addrs []netip.AddrPort
+	Relay ident.BoxID    // "" = none
+	At    netip.AddrPort // where Relay is
+}
+
+// Connect dials a box that is no member, to pair with it. Until Leave, it and its
+// relay may connect to us, and open streams of protocols for Anyone.
+func (h *Host) Connect(ctx context.Context, to Target) error {
+	p, err := peer.Decode(string(to.Box))
+	if err != nil {
+		return fmt.Errorf("connect to %q: %w", to.Box, ident.ErrBadBoxID)
+	}
+	h.guests.addPartner(to.Box)
+	var addrs []ma.Multiaddr
+	for _, a := range to.Addrs {
+		addrs = append(addrs, h.transportAddrs(a)...)
+	}
+	if to.Relay != "" && to.At.IsValid() {
+		h.guests.addPartner(to.Relay)
+		circuit, err := ma.NewMultiaddr("/p2p/" + string(to.Relay) + "/p2p-circuit")
+		if err != nil {
+			return fmt.Errorf("connect through %q: %w", to.Relay, ident.ErrBadBoxID)
+		}
+		for _, a := range h.transportAddrs(to.At) {
+			addrs = append(addrs, a.Encapsulate(circuit))
+		}
+	}
+	if len(addrs) == 0 {
+		return fmt.Errorf("connect to %s: %w", to.Box.Short(), ErrNoLink)
+	}
+	if err := h.dial(ctx, p, addrs); err != nil {
+		return fmt.Errorf("connect to %s: %w", to.Box.Short(), err)
+	}
+	if state, _ := h.stateOf(p); state == None {
+		return fmt.Errorf("connect to %s: refused there: %w", to.Box.Short(), ErrNoLink)
+	}
+	return nil
+}
+
+// Leave ends what Connect began, except with boxes that have become members.
+func (h *Host) Leave(to Target) {
+	for _, b := range []ident.BoxID{to.Box, to.Relay} {
+		h.guests.dropPartner(b)
+	}
+	h.sweep()
+}
+
+// OpenDoor lets strangers connect until the time, for protocols that are for
+// Anyone, here and through members that relay to us. A later call replaces it.
+func (h *Host) OpenDoor(until time.Time) {
+	h.guests.setDoor(until)
+	poke(h.republish)
+}
+
+// CloseDoor shuts strangers out again.
+func (h *Host) CloseDoor() {
+	h.guests.setDoor(time.Time{})
+	h.sweep()
+	poke(h.republish)
+}

@@ -1,0 +1,187 @@
+package p2p
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"redhen/provision/ident"
+)
+
+const (
+	dialTimeout   = 10 * time.Second
+	minRedial     = time.Second      // between two tries, whatever happens
+	maxRedial     = 15 * time.Second // between two tries at a box that is off
+	maxUpgrade    = 5 * time.Minute  // between two tries to leave a relay
+	reserveAgain  = 20 * time.Minute // reservations last an hour
+	maxDialRelays = 4                // relays tried at once
+)
+
+// redial tries all ways at once when it is time to, and returns when to look
+// again. It waits longer after each failure, but not when there is a new way.
+func (h *Host) redial(ctx context.Context, l *link) time.Duration {
+	if l.news.Swap(false) {
+		l.fails, l.next = 0, l.tried.Add(minRedial)
+	}
+	if wait := time.Until(l.next); wait > 0 {
+		return wait
+	}
+	l.tried = time.Now()
+	l.next = l.tried.Add(maxRedial)
+	addrs := h.dialAddrs(l.box)
+	if len(addrs) == 0 {
+		return maxRedial
+	}
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	err := h.dial(dialing, l.peer, addrs)
+	cancel()
+	if err == nil {
+		l.next = time.Now().Add(minRedial)
+		return 0
+	}
+	if l.fails == 0 {
+		h.log.Debug("not reached", "box", l.box.Short(), "err", err)
+	}
+	wait := min(minRedial<<min(l.fails, 4), maxRedial)
+	wait += rand.N(wait / 4) // both sides must not dial in step for ever
+	l.fails++
+	l.next = time.Now().Add(wait)
+	return wait
+}
+
+// dialAddrs returns every way to a box: where it says it is, where we heard it
+// is, and the members that may relay.
+func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
+	var out []ma.Multiaddr
+	own := h.Addrs()
+	for _, a := range h.AddrsOf(box) {
+		if !slices.Contains(own, a) { // somebody else had that address before
+			out = append(out, h.transportAddrs(a)...)
+		}
+	}
+	for _, r := range h.dialRelays(box) {
+		out = append(out, ma.StringCast("/p2p/"+string(r)+"/p2p-circuit"))
+	}
+	return out
+}
+
+// dialRelays returns members with a direct link, those that box names first.
+func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
+	named := h.book.relays(box)
+	var out []ident.BoxID
+	for _, l := range h.Links() {
+		if l.State == Direct && l.Box != box {
+			out = append(out, l.Box)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b ident.BoxID) int {
+		return order(slices.Contains(named, a), slices.Contains(named, b))
+	})
+	return out[:min(len(out), maxDialRelays)]
+}
+
+// dial connects, and leaves no guess about the peer's addresses behind.
+func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error {
+	if n, ok := h.h.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
+		n.Backoff().Clear(p) // up to 5 minutes per address; we have our own
+	}
+	h.h.Peerstore().ClearAddrs(p)
+	err := h.h.Connect(ctx, peer.AddrInfo{ID: p, Addrs: addrs})
+	if state, _ := h.stateOf(p); state != Direct {
+		h.h.Peerstore().ClearAddrs(p)
+	}
+	return err
+}
+
+// leaveRelay tries from time to time to get a direct connection beside a relayed one.
+func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) time.Duration {
+	if l.news.Swap(false) {
+		l.upgrades, l.upgrade = 0, time.Time{}
+	}
+	if wait := time.Until(l.upgrade); wait > 0 {
+		return wait
+	}
+	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !addrPort(a).IsValid() })
+	if len(straight) > 0 {
+		dialing, cancel := context.WithTimeout(network.WithForceDirectDial(ctx, "leave the relay"), directDialTimeout)
+		h.dial(dialing, l.peer, straight)
+		cancel()
+	}
+	if state, _ := h.stateOf(l.peer); state == Relayed && conns[0].Stat().Direction == network.DirInbound && h.punches() {
+		// Only the side that was called may ask for a punch (DCUtR).
+		if err := h.punch.DirectConnect(l.peer); err != nil {
+			h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
+		}
+	}
+	wait := min(settle<<min(l.upgrades, 8), maxUpgrade)
+	l.upgrades++
+	l.upgrade = time.Now().Add(wait)
+	return wait
+}
+
+// punches reports whether the hole punching service has found a public address of
+// ours and serves; before that DirectConnect would wait for it without end.
+func (h *Host) punches() bool {
+	return slices.Contains(h.h.Mux().Protocols(), holepunch.Protocol)
+}
+
+// prune closes what a settled direct link does not need: relayed connections, and
+// all but one direct one. Only the box with the smaller name chooses among direct
+// ones, lest both hang up. Streams on a closed one end; their owners open them
+// again on the one that stays.
+func (h *Host) prune(l *link, conns []network.Conn) {
+	direct := slices.DeleteFunc(slices.Clone(conns), func(c network.Conn) bool { return !isDirect(c) })
+	for _, c := range direct {
+		if time.Since(c.Stat().Opened) < settle {
+			return
+		}
+	}
+	for _, c := range conns[len(direct):] {
+		c.Close()
+	}
+	if h.self > l.box {
+		return
+	}
+	best := slices.MaxFunc(direct, func(a, b network.Conn) int { return len(a.GetStreams()) - len(b.GetStreams()) })
+	for _, c := range direct {
+		if c != best {
+			c.Close()
+		}
+	}
+}
+
+// reserveAt keeps a reservation at a directly connected member, so that others
+// reach us through it.
+func (h *Host) reserveAt(ctx context.Context, l *link) {
+	h.mu.Lock()
+	_, have := h.relays[l.box]
+	full := !have && len(h.relays) >= maxRelays
+	h.mu.Unlock()
+	if full || time.Now().Before(l.reserve) {
+		return
+	}
+	asking, cancel := context.WithTimeout(network.WithNoDial(ctx, "reserve"), dialTimeout)
+	defer cancel()
+	res, err := client.Reserve(asking, h.h, peer.AddrInfo{ID: l.peer})
+	if err != nil {
+		// It may not know us as a member yet.
+		l.reserve = time.Now().Add(settle)
+		h.mu.Lock()
+		delete(h.relays, l.box)
+		h.mu.Unlock()
+		return
+	}
+	l.reserve = time.Now().Add(reserveAgain)
+	h.mu.Lock()
+	h.relays[l.box] = res.Expiration
+	h.mu.Unlock()
+	poke(h.republish)
+}
