@@ -229,6 +229,24 @@ func TestFetchDoesNotCallMissingWhatADarkHolderMayHave(t *testing.T) {
 	})
 }
 
+// That the others are called off at the end is no reason for the end.
+func TestWhatComesAfterTheEndDoesNotCount(t *testing.T) {
+	_, hs := someChunks(1, 10)
+	work := newTask(2, func(chunk.Hash) {})
+	work.add(hs[0])
+	for i := range 2 {
+		if h, ok := work.next(i); !ok || h != hs[0] {
+			t.Fatalf("holder %d is asked for nothing", i)
+		}
+		work.lacks(i, hs[0])
+	}
+	<-work.over
+	work.leave(0, context.Canceled)
+	if err := work.result(nil); !errors.Is(err, chunk.ErrMissing) {
+		t.Errorf("got %v, want ErrMissing", err)
+	}
+}
+
 func TestFetchEndsWhenTheDiskIsFull(t *testing.T) {
 	run(t, []ident.BoxID{annas, berts}, func(t *testing.T, b *bench) {
 		bs, hs := someChunks(10, 1000)

@@ -100,7 +100,7 @@ func TestPushResumes(t *testing.T) {
 		b.fill(bs, annas)
 		b.SetUpload(annas, 1<<20)
 		b.stores[berts].onPut = func(n int) {
-			if n%10 == 0 && n < 30 {
+			if n%4 == 0 && n < 30 {
 				b.Cut(annas, berts)
 				time.AfterFunc(2*time.Second, b.Heal)
 			}
@@ -109,7 +109,7 @@ func TestPushResumes(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.stores[berts].hasAll(t, hs)
-		if sent := b.Traffic(annas, berts).StreamBytes; sent > 30*200_000+3*window*200_000 {
+		if sent := b.Traffic(annas, berts).StreamBytes; sent > 30*200_000+8*window*200_000 {
 			t.Errorf("%d bytes were sent for 6,000,000", sent)
 		}
 	})
@@ -206,6 +206,56 @@ func TestPushIsBoundedInMemory(t *testing.T) {
 		}
 		if to.most != window {
 			t.Errorf("%d chunks were stored at a time, want %d", to.most, window)
+		}
+	})
+}
+
+// A sender that does not wait for answers gets no more memory for it.
+func TestAGreedySenderIsHeldBack(t *testing.T) {
+	run(t, []ident.BoxID{annas, berts}, func(t *testing.T, b *bench) {
+		b.stores[berts].delay = time.Second
+		f, err := b.x[annas].dial(t.Context(), berts, putService)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bs, hs := someChunks(20, 1000)
+		for i, h := range hs {
+			if err := f.write(announcement{Hash: h, Size: 1000}, bs[i]...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.s.CloseWrite()
+		for range hs {
+			var a answer
+			if err := f.read(&a); err != nil || a.Code != codeDone {
+				t.Fatalf("code %d, %v", a.Code, err)
+			}
+		}
+		f.close(nil)
+		if most := b.stores[berts].most; most != window {
+			t.Errorf("%d chunks were in memory at a time, want %d", most, window)
+		}
+	})
+}
+
+// Whoever waits for memory of the other side is told so, and does not give up.
+func TestPushWaitsForASlot(t *testing.T) {
+	run(t, []ident.BoxID{annas, berts}, func(t *testing.T, b *bench) {
+		bs, hs := someChunks(3, 1000)
+		b.fill(bs, annas)
+		for range storeSlots {
+			b.x[berts].slots <- struct{}{}
+		}
+		time.AfterFunc(4*usualPatience, func() {
+			for range storeSlots {
+				<-b.x[berts].slots
+			}
+		})
+		if err := b.x[annas].Push(t.Context(), berts, hs); err != nil {
+			t.Fatal(err)
+		}
+		if n := b.Traffic(annas, berts).Streams; n != 2 {
+			t.Errorf("%d streams, want one question and one put", n)
 		}
 	})
 }

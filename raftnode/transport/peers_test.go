@@ -131,7 +131,8 @@ func TestFramesReturnAfterACut(t *testing.T) {
 		}
 		send(100, true)
 		m.Cut(annas, berts)
-		send(1, false)
+		send(1, false)     // breaks the stream
+		send(1, false)     // waits
 		pass(2 * queueAge) // too old to be of use
 		send(3, true)      // not yet too old
 		m.Heal()
