@@ -33,8 +33,6 @@ var (
 	// ErrInvalid says that a write is over a limit or contradicts itself. Such a
 	// write is never proposed; one in the log stops the shard.
 	ErrInvalid = errors.New("catalog: not a valid write")
-	// ErrDamaged says that a stored record cannot be read.
-	ErrDamaged = errors.New("catalog: damaged record")
 )
 
 // WriteID names one write for ever: the box that accepted it, the incarnation that

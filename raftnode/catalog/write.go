@@ -34,7 +34,7 @@ func EncodeWrite(w Write) ([]byte, error) {
 	}
 	// Only where a name is made: the tables of normal forms grow with every
 	// Unicode version, and a box with older ones must still apply the write.
-	for _, name := range []string{w.Op.Name, w.Op.ToName} {
+	for _, name := range []string{w.Op.Name, w.Op.ToName, w.Where} {
 		if !norm.NFC.IsNormalString(name) {
 			return nil, fmt.Errorf("%w: %q is not in normal form C", ErrBadName, name)
 		}
@@ -95,7 +95,10 @@ func (w *Write) check() error {
 	case w.Time < 0 || w.Floor > w.ID.Seq || len(w.After) > MaxAfter:
 		return fmt.Errorf("%w: time, floor or predecessors", ErrInvalid)
 	}
-	for _, id := range append(w.After, w.ID) {
+	if err := w.ID.check(); err != nil {
+		return err
+	}
+	for _, id := range w.After {
 		if err := id.check(); err != nil {
 			return err
 		}
@@ -209,4 +212,3 @@ func (o *Op) places() []place {
 	}
 	return ps
 }
-

@@ -41,6 +41,10 @@ type fileReader struct{ bucket *bolt.Bucket }
 
 type damage struct{ why string }
 
+// Damaged ends the View or Apply that it is called in with ErrDamaged. It is for a
+// record that has the right checksum and cannot be read all the same.
+func Damaged(format string, args ...any) { panic(damage{fmt.Sprintf(format, args...)}) }
+
 func (f fileReader) Get(key []byte) []byte {
 	stored := f.get(key)
 	if stored == nil {

@@ -115,6 +115,18 @@ func TestPanicOfTheCallerGoesOn(t *testing.T) {
 	s.Apply(1, 1, func(Writer) error { panic("mine") })
 }
 
+func TestDamagedEndsTheApply(t *testing.T) {
+	s := newStore(t)
+	err := s.Apply(1, 1, func(w Writer) error {
+		put(w, "a=1")
+		Damaged("row %d", 7)
+		return nil
+	})
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "row 7") || content(t, s) != "" {
+		t.Errorf("got %v, %q", err, content(t, s))
+	}
+}
+
 func TestViewIsConsistent(t *testing.T) {
 	s := newStore(t)
 	apply(t, s, 1, "a=1")
