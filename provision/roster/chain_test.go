@@ -70,7 +70,7 @@ func head(changes []Change) ([32]byte, error) {
 }
 
 func TestReplayIsApplyOneByOne(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		changes := history(t, seed, 30)
 		one := apply(t, nil, changes...)
 		all, err := Replay(changes)
@@ -121,8 +121,8 @@ func TestNoChainPassesForAnother(t *testing.T) {
 // An old change never applies again, whatever happened since: what was signed
 // once is done once, though signatures do not cover the position.
 func TestNoChangeAppliesAgainLater(t *testing.T) {
-	for seed := range uint64(10) {
-		changes := history(t, seed, 40)
+	for seed := range uint64(5) {
+		changes := history(t, seed, 30)
 		s, err := Replay(changes)
 		if err != nil {
 			t.Fatal(err)
@@ -156,16 +156,14 @@ func TestNoByteOfAChangeCanBeForged(t *testing.T) {
 	for i, c := range changes {
 		b := Encode(c)
 		for at := range b {
-			for _, bit := range []byte{0x01, 0x20, 0x80} {
-				forged := bytes.Clone(b)
-				forged[at] ^= bit
-				c, err := Decode(forged)
-				if err != nil {
-					continue
-				}
-				if _, err := s.Apply(c); err == nil {
-					t.Fatalf("change %d (%s): byte %d forged by %#x", i, c.Kind, at, bit)
-				}
+			forged := bytes.Clone(b)
+			forged[at] ^= 1 << (at % 8)
+			c, err := Decode(forged)
+			if err != nil {
+				continue
+			}
+			if _, err := s.Apply(c); err == nil {
+				t.Fatalf("change %d (%s): byte %d forged", i, c.Kind, at)
 			}
 		}
 		for n := range b {
