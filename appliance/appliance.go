@@ -1,0 +1,197 @@
+// Package appliance assembles a box from its parts and runs them as one: the raft
+// log, the chunks, the links to the other boxes, the node, and the doors by which
+// people come in.
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"redhen/appliance/account"
+	"redhen/appliance/circle"
+	"redhen/provision/ident"
+	"redhen/provision/p2p"
+	"redhen/raftnode"
+	"redhen/raftnode/chunk"
+	"redhen/raftnode/raftlog"
+	"redhen/raftnode/transport"
+)
+
+// DefaultP2P is the port that boxes use among themselves.
+const DefaultP2P = 4717
+
+// Config says how a box runs. Dir is needed; zero values mean the defaults.
+type Config struct {
+	Dir    string       // state directory: everything the box keeps is below it
+	HTTP   string       // where the pages are, "host:port"; "" = nowhere
+	P2P    int          // TCP and UDP port for the other boxes; 0 = any free one
+	Listen netip.Addr   // the one address for the other boxes; zero = all of the machine
+	LAN    bool         // find members, and answer for names, on the local network; ask the router for a port
+	Logger *slog.Logger // nil = none
+
+	PromoteAfter time.Duration // see raftnode.Config
+}
+
+func (c *Config) validate() error {
+	if c.Dir == "" {
+		return errors.New("a box needs a state directory")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Appliance is the running software of a box.
+type Appliance struct {
+	cfg      Config
+	log      *slog.Logger
+	key      ident.Key
+	unlock   func()
+	raftLog  *raftlog.Log
+	chunks   *chunk.Store
+	host     *p2p.Host
+	peers    *transport.Peers
+	node     *raftnode.Node
+	accounts *account.Accounts
+	circle   *circle.Circle
+	http     net.Listener
+
+	base    *errgroup.Group // what the node stands on
+	endBase context.CancelFunc
+}
+
+// Open opens everything that is on the box's disk, and its ports. The box is
+// reachable, and answers, once Run is called.
+func Open(cfg Config) (a *Appliance, err error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	a = &Appliance{cfg: cfg, log: cfg.Logger, unlock: func() {}, endBase: func() {}}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if a.unlock, err = lock(cfg.Dir); err != nil {
+		a.unlock = func() {}
+		return nil, err
+	}
+	if a.key, err = loadKey(cfg.Dir); err != nil {
+		return nil, err
+	}
+	if err := a.openStorage(); err != nil {
+		return nil, err
+	}
+	if err := a.openLinks(); err != nil {
+		return nil, err
+	}
+	if err := a.openPeople(); err != nil {
+		return nil, err
+	}
+	return a, a.openDoors()
+}
+
+func (a *Appliance) openStorage() (err error) {
+	a.raftLog, err = raftlog.Open(raftlog.Config{Dir: filepath.Join(a.cfg.Dir, "raftlog"), Logger: a.log})
+	if err != nil {
+		return err
+	}
+	a.chunks, err = chunk.Open(chunk.Config{Dir: filepath.Join(a.cfg.Dir, "chunks"), Logger: a.log})
+	return err
+}
+
+// openLinks opens the host and the node, and starts what the node stands on.
+func (a *Appliance) openLinks() (err error) {
+	a.host, err = p2p.New(p2p.Config{
+		Key: a.key, Port: a.cfg.P2P, ListenIP: a.cfg.Listen, Dir: a.cfg.Dir,
+		MDNS: a.cfg.LAN, PortMap: a.cfg.LAN, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	if a.peers, err = transport.New(transport.Config{Host: a.host, Logger: a.log}); err != nil {
+		return err
+	}
+	var ctx context.Context
+	ctx, a.endBase = context.WithCancel(context.Background())
+	a.base = &errgroup.Group{}
+	a.base.Go(func() error { return a.raftLog.Run(ctx) })
+	a.node, err = raftnode.Open(raftnode.Config{
+		Box: a.key.BoxID(), Dir: a.cfg.Dir, Log: a.raftLog, Chunks: a.chunks, Net: a.peers,
+		Logger: a.log, PromoteAfter: a.cfg.PromoteAfter,
+	})
+	if err != nil {
+		return err
+	}
+	a.base.Go(func() error { return a.host.Run(ctx) })
+	a.base.Go(func() error { return a.peers.Run(ctx) })
+	return nil
+}
+
+func (a *Appliance) openPeople() (err error) {
+	hasher := account.NewHasher(account.Cost{})
+	a.accounts, err = account.New(account.Config{Key: a.key, Directory: a.node, Hasher: hasher, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	a.circle, err = circle.New(circle.Config{
+		Key: a.key, Dir: a.cfg.Dir, Node: a.node, Host: a.host,
+		Accounts: a.accounts, Hasher: hasher, Logger: a.log,
+	})
+	return err
+}
+
+// Run runs the box until ctx ends: then the doors close, leadership moves to other
+// houses, and everything is put down safely. It returns the reason when it ends by itself.
+func (a *Appliance) Run(ctx context.Context) error {
+	defer a.close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return ended("node", a.node.Run(ctx)) })
+	group.Go(func() error { return ended("members", a.circle.FollowMembers(ctx)) })
+	group.Go(func() error { return ended("doors", a.serveDoors(ctx)) })
+	a.log.Info("box runs", "box", a.key.BoxID(), "port", a.host.Port())
+	return group.Wait()
+}
+
+func ended(part string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", part, err)
+	}
+	return nil
+}
+
+// close puts down what Open took up, in the opposite order.
+func (a *Appliance) close() {
+	if a.http != nil {
+		a.http.Close() // closed already after serving
+	}
+	a.endBase()
+	if a.base != nil {
+		if err := a.base.Wait(); err != nil {
+			a.log.Error("box ends", "err", err)
+		}
+	}
+	if a.chunks != nil {
+		if err := a.chunks.Close(); err != nil {
+			a.log.Warn("close chunks", "err", err)
+		}
+	}
+	a.unlock()
+}
+
+// Addr returns the address of the pages, empty when there are none.
+func (a *Appliance) Addr() string {
+	if a.http == nil {
+		return ""
+	}
+	return a.http.Addr().String()
+}

@@ -1,0 +1,90 @@
+package circle
+
+import (
+	"context"
+	"fmt"
+
+	"redhen/provision/ident"
+	"redhen/provision/roster"
+	"redhen/raftnode/directory"
+)
+
+// Gone has a keeper say that a box is lost for good, with their password. The
+// circle then brings its copies to other houses. It returns how many more keepers
+// must say so before it counts.
+func (c *Circle) Gone(ctx context.Context, box string, keeper, password string) (more int, err error) {
+	return c.gone(ctx, box, "", keeper, password)
+}
+
+// Replace is Gone with the box that takes the lost one's place.
+func (c *Circle) Replace(ctx context.Context, old, replacement string, keeper, password string) (more int, err error) {
+	if replacement == "" {
+		return 0, fmt.Errorf("%w: a replacement has a name", ErrNoBox)
+	}
+	return c.gone(ctx, old, replacement, keeper, password)
+}
+
+func (c *Circle) gone(ctx context.Context, box, replacement, keeper, password string) (int, error) {
+	acc, err := c.Account(keeper)
+	if err != nil {
+		return 0, err
+	}
+	body, err := c.goneBody(box, replacement)
+	if err != nil {
+		return 0, err
+	}
+	key, err := c.cfg.Accounts.KeeperKey(ctx, acc.ID, password)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.maySay(key, body.Box); err != nil {
+		return 0, err
+	}
+	out, err := c.command(ctx, directory.Command{Petition: &directory.SignPetition{Change: roster.NewGone(body, key)}})
+	return out.Needs, err
+}
+
+// goneBody is the body of the change; that of a petition which waits for the same
+// when there is one, so that the signatures come together.
+func (c *Circle) goneBody(box, replacement string) (body roster.GoneBody, err error) {
+	err = c.look(func(v directory.View) error {
+		r := v.Roster()
+		lost, err := findBox(r, box)
+		if err != nil {
+			return err
+		}
+		if !r.Active(lost.ID) {
+			return fmt.Errorf("%w: %q is in the circle no more", ErrNoBox, box)
+		}
+		body = roster.GoneBody{Circle: r.Circle(), Box: lost.ID, Rev: lost.Rev, Time: c.cfg.Now().UnixMilli()}
+		if replacement != "" {
+			fresh, err := findBox(r, replacement)
+			if err != nil {
+				return err
+			}
+			body.Replacement = fresh.ID
+		}
+		for _, p := range v.Petitions() {
+			if waiting, err := p.Change.GoneBody(); err == nil && same(waiting, body) {
+				body = waiting
+			}
+		}
+		return nil
+	})
+	return body, err
+}
+
+// same reports whether two bodies say the same, whenever they were written.
+func same(a, b roster.GoneBody) bool {
+	a.Time = b.Time
+	return a == b
+}
+
+func (c *Circle) maySay(key ident.Key, box ident.BoxID) error {
+	return c.look(func(v directory.View) error {
+		if !v.Roster().MayRemove(key.Public(), box) {
+			return ErrNotKeeper
+		}
+		return nil
+	})
+}

@@ -1,0 +1,194 @@
+package circle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"redhen/appliance/account"
+	"redhen/provision/ident"
+	"redhen/provision/p2p"
+	"redhen/provision/pair"
+	"redhen/provision/roster"
+	"redhen/provision/ticket"
+	"redhen/provision/wire"
+	"redhen/raftnode/directory"
+)
+
+// Host is what pairing needs of the box's host beside pair itself.
+type Host = *p2p.Host
+
+// openDesk lets this box invite others.
+func (c *Circle) openDesk() (err error) {
+	c.desk, err = pair.New(pair.Config{
+		Host: c.cfg.Host, Key: c.cfg.Key, Dir: c.cfg.Dir, Circle: c.Roster, Admit: c.admit, Logger: c.log,
+	})
+	return err
+}
+
+// Roster returns who belongs to the circle, nil when this box is in none.
+func (c *Circle) Roster() (r *roster.State) {
+	_ = c.cfg.Node.Directory(func(v directory.View) error { // without a circle there is none
+		r = v.Roster()
+		return nil
+	})
+	return r
+}
+
+// InviteBox makes a ticket for one box; zero ttl is ten minutes.
+func (c *Circle) InviteBox(ttl time.Duration) (ticket.Ticket, error) {
+	if !c.Claimed() {
+		return ticket.Ticket{}, ErrNoCircle
+	}
+	return c.desk.Issue(pair.Terms{TTL: ttl})
+}
+
+// Desk is where tickets and waiting boxes are listed, approved and refused.
+func (c *Circle) Desk() *pair.Desk { return c.desk }
+
+// Join brings this box into the circle of whoever made the ticket. It returns
+// when the circle shard is on its way here. Nothing is changed when it fails.
+func (c *Circle) Join(ctx context.Context, text string, place Place, keeper Person, progress func(pair.Progress)) error {
+	if c.Claimed() {
+		return &pair.Refusal{Code: pair.InCircle}
+	}
+	t, err := ticket.Parse(text)
+	if err != nil {
+		return err
+	}
+	acc, err := c.cfg.Hasher.NewKeeperAccount(ctx, account.CleanName(keeper.Login), keeper.FullName, keeper.Password)
+	if err != nil {
+		return err
+	}
+	acc.Created, acc.Space = c.cfg.Now().UnixMilli(), ident.NewShardID()
+	record, err := wire.Marshal(acc)
+	if err != nil {
+		return err
+	}
+	w, err := pair.Join(ctx, pair.Joiner{
+		Host: c.cfg.Host, Key: c.cfg.Key, Ticket: t, Progress: progress, Logger: c.log,
+		Application: pair.Application{
+			BoxName: place.Box, HouseName: place.House, Keeper: acc.ID, KeeperKey: acc.KeeperKey,
+			KeeperName: acc.Name, Account: record,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return c.enter(ctx, w)
+}
+
+// enter begins to take part in the circle that a welcome describes.
+func (c *Circle) enter(ctx context.Context, w pair.Welcome) error {
+	r, err := roster.Replay(w.Roster)
+	if err != nil {
+		return fmt.Errorf("welcome: %w", err)
+	}
+	if r.Circle() != w.Circle || !r.Active(c.cfg.Key.BoxID()) {
+		return errors.New("welcome: of another circle, or for another box")
+	}
+	var boxes []ident.BoxID
+	var members []p2p.Member
+	for _, b := range r.Members() {
+		boxes = append(boxes, b.ID)
+		members = append(members, p2p.Member{Box: b.ID, Name: b.Name})
+		c.cfg.Host.Learn(b.ID, w.Addrs[b.ID]...)
+	}
+	if err := c.cfg.Host.SetMembers(members); err != nil {
+		return err
+	}
+	return c.cfg.Node.Join(ctx, w.Replica, boxes)
+}
+
+// admit has the circle let a box in; for pair.
+func (c *Circle) admit(ctx context.Context, app pair.Application, change roster.Change) (pair.Welcome, error) {
+	body, err := change.AdmitBody()
+	if err != nil {
+		return pair.Welcome{}, err
+	}
+	if r := c.Roster(); r == nil || !r.Active(body.Box) {
+		if err := c.admitNew(ctx, app, change); err != nil {
+			return pair.Welcome{}, err
+		}
+	}
+	return c.welcome(body.Box)
+}
+
+func (c *Circle) admitNew(ctx context.Context, app pair.Application, change roster.Change) error {
+	var acc directory.Account
+	if err := wire.Unmarshal(app.Account, &acc); err != nil {
+		return &pair.Refusal{Code: pair.Garbage}
+	}
+	if acc.ID != app.Keeper || len(acc.Devices) > 0 || acc.Removed || account.CheckName(acc.Name) != nil {
+		return &pair.Refusal{Code: pair.Garbage}
+	}
+	acc.Version, acc.Epoch = 0, 0
+	space, err := c.newSpace(acc)
+	if err != nil {
+		return err
+	}
+	out, err := c.cfg.Node.Command(ctx, directory.Command{Admit: &directory.Admit{Change: change, Account: &acc, Space: space}})
+	if err != nil {
+		return err
+	}
+	switch out.Code {
+	case directory.Done:
+		return nil
+	case directory.NameTaken, directory.Exists:
+		return &pair.Refusal{Code: pair.NameTaken}
+	case directory.Full:
+		return &pair.Refusal{Code: pair.Full}
+	case directory.Invalid:
+		return &pair.Refusal{Code: pair.BadName}
+	}
+	return &RefusedError{out.Code}
+}
+
+// welcome is what an admitted box needs to take part.
+func (c *Circle) welcome(box ident.BoxID) (w pair.Welcome, err error) {
+	err = c.look(func(v directory.View) error {
+		r := v.Roster()
+		p, _ := v.Placement(ident.CircleShard)
+		for _, rep := range p.Replicas {
+			if rep.Box == box {
+				w.Replica = rep.ID
+			}
+		}
+		w.Circle, w.CircleName = r.Circle(), r.Name()
+		w.Roster = v.Changes(0, roster.MaxChanges)
+		w.Addrs = map[ident.BoxID][]netip.AddrPort{c.cfg.Key.BoxID(): c.cfg.Host.Addrs()}
+		for _, b := range r.Members() {
+			if b.ID != box && b.ID != c.cfg.Key.BoxID() {
+				w.Addrs[b.ID] = c.cfg.Host.AddrsOf(b.ID)
+			}
+		}
+		if w.Replica == 0 {
+			return fmt.Errorf("box %s has no replica of the circle shard", box.Short())
+		}
+		return nil
+	})
+	return w, err
+}
+
+// FollowMembers keeps the host's members those of the roster, until ctx ends.
+func (c *Circle) FollowMembers(ctx context.Context) error {
+	for {
+		news := c.cfg.Node.News()
+		if r := c.Roster(); r != nil {
+			var members []p2p.Member
+			for _, b := range r.Members() {
+				members = append(members, p2p.Member{Box: b.ID, Name: b.Name})
+			}
+			if err := c.cfg.Host.SetMembers(members); err != nil {
+				return fmt.Errorf("members: %w", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-news:
+		}
+	}
+}

@@ -1,0 +1,305 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"redhen/provision/ident"
+	"redhen/provision/wire"
+	"redhen/raftnode/catalog"
+	"redhen/raftnode/transport"
+)
+
+// serviceRead is the service by which a box without a replica asks one that has it.
+const serviceRead = "redhen/read/1"
+
+// Limits of one answer.
+const (
+	maxList   = 1000 // rows of one List or Removed
+	maxSearch = 200
+)
+
+// readKind says what is asked. The numbers are sent: never reused.
+type readKind uint8
+
+const (
+	readStat     readKind = 1
+	readList     readKind = 2
+	readVersions readKind = 3
+	readRemoved  readKind = 4
+	readLocks    readKind = 5
+	readSearch   readKind = 6
+	readStats    readKind = 7
+)
+
+// readCallOf is one question about a space.
+type readCallOf struct {
+	Shard ident.ShardID `cbor:"1,keyasint"`
+	Kind  readKind      `cbor:"2,keyasint"`
+	Path  string        `cbor:"3,keyasint,omitempty"` // or the text to search for
+	From  string        `cbor:"4,keyasint,omitempty"`
+	Limit int           `cbor:"5,keyasint,omitempty"`
+}
+
+// readReply answers it. Missing says that the path leads nowhere.
+type readReply struct {
+	Entries  []catalog.Entry   `cbor:"1,keyasint,omitempty"`
+	Versions []catalog.Version `cbor:"2,keyasint,omitempty"`
+	Removed  []catalog.Removed `cbor:"3,keyasint,omitempty"`
+	Locks    []catalog.Lock    `cbor:"4,keyasint,omitempty"`
+	Found    []catalog.Found   `cbor:"5,keyasint,omitempty"`
+	Stats    catalog.Stats     `cbor:"6,keyasint,omitempty"`
+	Code     string            `cbor:"7,keyasint,omitempty"`
+	More     bool              `cbor:"8,keyasint,omitempty"` // the list was cut to fit a frame
+}
+
+// fit cuts a list of entries until the reply fits a frame: their properties may be large.
+func (r readReply) fit() readReply {
+	for len(r.Entries) > 1 && len(wire.MustMarshal(r)) > wire.MaxFrame {
+		r.Entries, r.More = r.Entries[:len(r.Entries)/2], true
+	}
+	return r
+}
+
+// The codes of readReply, and the errors they stand for.
+const (
+	codeNotHere      = "not-here"
+	codeMissing      = "missing"
+	codeNotDirectory = "not-directory"
+	codeBadName      = "bad-name"
+)
+
+func codes() map[string]error {
+	return map[string]error{
+		codeMissing:      catalog.ErrNotFound,
+		codeNotDirectory: catalog.ErrNotDirectory,
+		codeBadName:      catalog.ErrBadName,
+	}
+}
+
+// Stat returns what stands at a path; the root is "".
+func (s *Space) Stat(ctx context.Context, path string) (catalog.Entry, error) {
+	r, err := s.ask(ctx, readCallOf{Kind: readStat, Path: path})
+	if err != nil || len(r.Entries) != 1 {
+		return catalog.Entry{}, orMissing(err)
+	}
+	return r.Entries[0], nil
+}
+
+func orMissing(err error) error {
+	if err == nil {
+		return catalog.ErrNotFound
+	}
+	return err
+}
+
+// List returns at most limit entries of a directory in the order of their names,
+// beginning behind the name after ("" for the first). Their contents have a size only.
+func (s *Space) List(ctx context.Context, path, after string, limit int) ([]catalog.Entry, error) {
+	var list []catalog.Entry
+	for {
+		r, err := s.ask(ctx, readCallOf{Kind: readList, Path: path, From: after, Limit: limit - len(list)})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r.Entries...)
+		if !r.More || len(list) >= limit {
+			return list, nil
+		}
+		after = list[len(list)-1].Name
+	}
+}
+
+// Versions returns the kept versions of a file, the newest first.
+func (s *Space) Versions(ctx context.Context, path string) ([]catalog.Version, error) {
+	r, err := s.ask(ctx, readCallOf{Kind: readVersions, Path: path})
+	return r.Versions, err
+}
+
+// Removed returns at most limit removed files and directories, from a cursor on.
+func (s *Space) Removed(ctx context.Context, from string, limit int) ([]catalog.Removed, error) {
+	r, err := s.ask(ctx, readCallOf{Kind: readRemoved, From: from, Limit: limit})
+	return r.Removed, err
+}
+
+// Locks returns the locks in force.
+func (s *Space) Locks(ctx context.Context) ([]catalog.Lock, error) {
+	r, err := s.ask(ctx, readCallOf{Kind: readLocks})
+	return r.Locks, err
+}
+
+// Search returns at most limit entries whose names contain text, case-folded.
+func (s *Space) Search(ctx context.Context, text string, limit int) ([]catalog.Found, error) {
+	r, err := s.ask(ctx, readCallOf{Kind: readSearch, Path: text, Limit: limit})
+	return r.Found, err
+}
+
+// Stats returns how much the space holds.
+func (s *Space) Stats(ctx context.Context) (catalog.Stats, error) {
+	r, err := s.ask(ctx, readCallOf{Kind: readStats})
+	return r.Stats, err
+}
+
+// ask answers from this box's replica, else from the first other one that can.
+func (s *Space) ask(ctx context.Context, q readCallOf) (readReply, error) {
+	q.Shard = s.id
+	if rep := s.here(); rep != nil {
+		return s.answerHere(rep, q)
+	}
+	holders := s.n.holders(s.id)
+	if len(holders) == 0 {
+		return readReply{}, ErrNoSpace
+	}
+	var last error
+	for box := range s.n.nearestFirst(holders) {
+		var r readReply
+		try, end := context.WithTimeout(ctx, attemptFor)
+		err := s.n.call(try, box, serviceRead, q, &r)
+		end()
+		switch {
+		case err != nil:
+			last = err
+		case r.Code == codeNotHere:
+			last = fmt.Errorf("no replica at %s", box.Short())
+		default:
+			return r, codes()[r.Code]
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return readReply{}, fmt.Errorf("%w: %w", ErrApart, last)
+}
+
+// nearestFirst yields the boxes that were heard lately by their distance, then the rest.
+func (n *Node) nearestFirst(boxes []ident.BoxID) iter.Seq[ident.BoxID] {
+	return func(yield func(ident.BoxID) bool) {
+		for _, p := range n.sortedByRTT(boxes) {
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Space) answerHere(rep *replica, q readCallOf) (r readReply, err error) {
+	err = s.view(rep, func(v catalog.View) error {
+		r, err = look(v, q)
+		return err
+	})
+	return r, err
+}
+
+// look reads one answer from a view.
+func look(v catalog.View, q readCallOf) (r readReply, err error) {
+	limit := q.Limit
+	if limit <= 0 || limit > maxList {
+		limit = maxList
+	}
+	switch q.Kind {
+	case readStat:
+		var e catalog.Entry
+		if e, err = v.Stat(q.Path); err == nil {
+			r.Entries = []catalog.Entry{e}
+		}
+	case readList:
+		r.Entries, err = list(v, q.Path, q.From, limit)
+	case readVersions:
+		var e catalog.Entry
+		if e, err = v.Stat(q.Path); err == nil {
+			r.Versions = v.Versions(e.Node)
+		}
+	case readRemoved:
+		r.Removed = v.Removed(q.From, limit)
+	case readLocks:
+		r.Locks = v.Locks()
+	case readSearch:
+		r.Found = v.Search(q.Path, min(limit, maxSearch))
+	case readStats:
+		r.Stats = v.Stats()
+	default:
+		err = errors.New("read: unknown kind")
+	}
+	return r, err
+}
+
+func list(v catalog.View, path, from string, limit int) ([]catalog.Entry, error) {
+	e, err := v.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !e.IsDir {
+		return nil, catalog.ErrNotDirectory
+	}
+	return v.List(e.Node, from, limit), nil
+}
+
+// serveRead answers another box from the replica here.
+func (n *Node) serveRead(_ context.Context, from ident.BoxID, st transport.Stream) {
+	var q readCallOf
+	if err := readCall(st, &q); err != nil {
+		n.log.Warn("call refused", "service", serviceRead, "box", from.Short(), "err", err)
+		return
+	}
+	s := n.Space(q.Shard)
+	rep := s.here()
+	if rep == nil || q.Shard == ident.CircleShard {
+		n.reply(st, readReply{Code: codeNotHere})
+		return
+	}
+	r, err := s.answerHere(rep, q)
+	if err != nil {
+		r = readReply{Code: codeOf(err)}
+	}
+	n.reply(st, r.fit())
+}
+
+func codeOf(err error) string {
+	for code, e := range codes() {
+		if errors.Is(err, e) {
+			return code
+		}
+	}
+	return codeNotHere
+}
+
+// Barrier returns when the state here holds everything that was committed when it
+// was called: a read after it is linearizable. It needs a replica here and a
+// quorum (raft's ReadIndex).
+func (s *Space) Barrier(ctx context.Context) error { return s.n.barrier(ctx, s.id) }
+
+func (n *Node) barrier(ctx context.Context, shard ident.ShardID) error {
+	rep := n.replica(shard)
+	if rep == nil {
+		return ErrNoSpace
+	}
+	for {
+		index, err := n.readIndex(ctx, shard)
+		if err == nil {
+			return rep.reach(ctx, index)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrApart, err)
+		}
+	}
+}
+
+// reach waits until the state has applied an index.
+func (r *replica) reach(ctx context.Context, index uint64) error {
+	for {
+		change := r.changes()
+		if appliedIndex(r.state) >= index {
+			return nil
+		}
+		if err := r.failure(); err != nil {
+			return err
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrApart, ctx.Err())
+		}
+	}
+}

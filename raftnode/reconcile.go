@@ -1,0 +1,219 @@
+package raftnode
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"redhen/provision/ident"
+	"redhen/provision/wire"
+	"redhen/raftnode/directory"
+	"redhen/raftnode/placement"
+)
+
+// reconcile brings the memberships of the shards that this box leads nearer to
+// their placements. On the loop.
+func (n *Node) reconcile() {
+	wanted := map[ident.ShardID]directory.Placement{}
+	_ = n.Directory(func(v directory.View) error { // without a circle there is nothing to do
+		for shard, g := range n.groups {
+			if g.leads() {
+				wanted[shard], _ = v.Placement(shard)
+			}
+		}
+		return nil
+	})
+	for shard, p := range wanted {
+		if len(p.Replicas) > 0 {
+			n.groups[shard].reconcile(p.Replicas)
+		}
+	}
+}
+
+// reconcile proposes at most one change of membership: a new replica joins as a
+// learner; one that has everything becomes a voter, in one joint change with those
+// that go; one that is not wanted goes.
+func (g *group) reconcile(want []placement.Replica) {
+	if g.mem.joint() || g.rep.failure() != nil {
+		return
+	}
+	st := g.rn.BasicStatus()
+	if st.Applied < st.GetCommit() {
+		return
+	}
+	switch {
+	case g.addLearner(want):
+	case g.changeVoters(want):
+	default:
+		g.removeLearner(want)
+	}
+}
+
+func (g *group) addLearner(want []placement.Replica) bool {
+	for _, r := range want {
+		if !g.mem.has(r.ID) && g.mem.replicaOf(r.Box) == 0 {
+			return g.change(map[ident.ReplicaID]ident.BoxID{r.ID: r.Box},
+				change(pb.ConfChangeAddLearnerNode, r.ID))
+		}
+	}
+	return false
+}
+
+func (g *group) removeLearner(want []placement.Replica) bool {
+	for _, id := range slices.Sorted(maps.Keys(g.mem.boxes)) {
+		if !g.mem.isVoter(id) && !contains(want, id) {
+			return g.change(nil, change(pb.ConfChangeRemoveNode, id))
+		}
+	}
+	return false
+}
+
+// changeVoters moves to the wanted voters when those that are new have every
+// entry and every chunk, and those that stay owe nothing. While the shard grows it
+// takes them one by one; a swap is one joint change.
+func (g *group) changeVoters(want []placement.Replica) bool {
+	now := g.mem.voters()
+	var target, arriving, leaving []ident.ReplicaID
+	for _, r := range want {
+		if r.Role == placement.Voter {
+			target = append(target, r.ID)
+		}
+	}
+	for _, id := range target {
+		if !slices.Contains(now, id) && g.fit(id) {
+			arriving = append(arriving, id)
+		}
+	}
+	for _, id := range now {
+		if !slices.Contains(target, id) {
+			leaving = append(leaving, id)
+		}
+	}
+	missing := len(target) - len(arriving) - (len(now) - len(leaving))
+	growing := len(now) < len(target)
+	switch {
+	case missing > 0 && growing && len(arriving) > 0 && len(leaving) == 0:
+		arriving = arriving[:1] // one of several; the rest follows
+	case missing > 0 || len(arriving)+len(leaving) == 0:
+		return false
+	}
+	if len(leaving) > 0 && g.staysOwing(target, now) {
+		return false
+	}
+	if slices.Contains(leaving, g.id) {
+		return g.passOn(target)
+	}
+	return g.swap(arriving, leaving, want)
+}
+
+func (g *group) swap(arriving, leaving []ident.ReplicaID, want []placement.Replica) bool {
+	var list []*pb.ConfChangeSingle
+	for _, id := range arriving {
+		list = append(list, change(pb.ConfChangeAddNode, id))
+	}
+	for _, id := range leaving {
+		if contains(want, id) {
+			list = append(list, change(pb.ConfChangeAddLearnerNode, id))
+		} else {
+			list = append(list, change(pb.ConfChangeRemoveNode, id))
+		}
+	}
+	return len(list) > 0 && g.change(nil, list...)
+}
+
+// fit reports whether a learner may become a voter: heard, with every entry and
+// every chunk; and when it is to be the second voter, heard without a break for long,
+// since from then on both houses are needed.
+func (g *group) fit(id ident.ReplicaID) bool {
+	box := g.boxOf(id)
+	pr, ok := g.rn.Status().Progress[uint64(id)]
+	if !ok || !g.n.beats.alive(box) || g.n.owesChunks(box, g.shard) || pr.PendingSnapshot != 0 {
+		return false
+	}
+	last, err := g.rep.log.LastIndex()
+	if err != nil || pr.Match+matchSlack < last {
+		return false
+	}
+	since := g.n.beats.contact(box)
+	return len(g.mem.conf.GetVoters()) > 1 || g.n.now().Sub(since) >= g.n.cfg.PromoteAfter
+}
+
+// staysOwing reports whether a voter that stays still owes chunks.
+func (g *group) staysOwing(target, now []ident.ReplicaID) bool {
+	for _, id := range target {
+		if slices.Contains(now, id) && (!g.n.beats.alive(g.boxOf(id)) || g.n.owesChunks(g.boxOf(id), g.shard)) {
+			return true
+		}
+	}
+	return false
+}
+
+// passOn moves leadership to a voter that stays.
+func (g *group) passOn(target []ident.ReplicaID) bool {
+	for _, id := range target {
+		if g.mem.isVoter(id) && g.n.beats.alive(g.boxOf(id)) {
+			g.touch()
+			g.rn.TransferLeader(uint64(id))
+			return true
+		}
+	}
+	return false
+}
+
+func change(t pb.ConfChangeType, id ident.ReplicaID) *pb.ConfChangeSingle {
+	return &pb.ConfChangeSingle{Type: t.Enum(), NodeId: proto.Uint64(uint64(id))}
+}
+
+func contains(want []placement.Replica, id ident.ReplicaID) bool {
+	return slices.ContainsFunc(want, func(r placement.Replica) bool { return r.ID == id })
+}
+
+// change proposes a change of membership; several parts are one joint change,
+// which raft leaves by itself.
+func (g *group) change(boxes map[ident.ReplicaID]ident.BoxID, parts ...*pb.ConfChangeSingle) bool {
+	cc := &pb.ConfChangeV2{Changes: parts}
+	if len(boxes) > 0 {
+		cc.Context = wire.MustMarshal(boxes)
+	}
+	g.touch()
+	if err := g.rn.ProposeConfChange(cc); err != nil {
+		g.n.log.Debug("conf change not proposed", "shard", g.shard, "err", err)
+		return false
+	}
+	g.n.log.Info("conf change proposed", "shard", g.shard, "change", pb.ConfChangesToString(parts))
+	return true
+}
+
+// heir returns the voter elsewhere that has most of the log, zero when there is
+// none or this box does not lead.
+func (g *group) heir() ident.ReplicaID {
+	if !g.leads() {
+		return 0
+	}
+	var best ident.ReplicaID
+	var match uint64
+	for id, pr := range g.rn.Status().Progress {
+		r := ident.ReplicaID(id)
+		if r != g.id && g.mem.isVoter(r) && g.n.beats.alive(g.boxOf(r)) && pr.Match >= match {
+			best, match = r, pr.Match
+		}
+	}
+	return best
+}
+
+// String lists the replicas in the order of their numbers.
+func (m members) String() string {
+	var parts []string
+	for _, id := range slices.Sorted(maps.Keys(m.boxes)) {
+		role := "learner"
+		if m.isVoter(id) {
+			role = "voter"
+		}
+		parts = append(parts, fmt.Sprintf("%d %s at %s", id, role, m.boxes[id].Short()))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,362 @@
+package raftnode
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"redhen/provision/ident"
+	"redhen/raftnode/kv"
+	"redhen/raftnode/raftlog"
+)
+
+// replica is one replica of this box as everybody but raft sees it: its state,
+// its membership, and one goroutine that applies what raft committed. All its
+// methods are safe for concurrent use.
+type replica struct {
+	n     *Node
+	shard ident.ShardID
+	id    ident.ReplicaID
+	path  string
+	state *kv.Store
+	log   *raftlog.Storage
+
+	members atomic.Pointer[members]
+	seen    atomic.Pointer[groupView]
+	work    *mail // for the applier
+	debt    *debt
+
+	mu       sync.Mutex
+	failed   error         // why this replica stopped; nil while it works
+	change   chan struct{} // closed and renewed at every change
+	snapshot *ownSnapshot  // the last one made here, while it is fresh
+	making   bool          // one is being made
+}
+
+// groupView is what a group last said of itself.
+type groupView struct {
+	lead     ident.ReplicaID
+	leadBox  ident.BoxID
+	leads    bool
+	asleep   bool
+	term     uint64
+	applied  uint64
+	progress map[ident.ReplicaID]uint64 // matched index, at the leader
+	last     uint64
+	leadless time.Time // since when no leader is known; zero while one is
+}
+
+// stateName is the file of a replica's state: shard and replica in its name.
+func stateName(shard ident.ShardID, id ident.ReplicaID) string {
+	return fmt.Sprintf("%s-%d.db", shard, id)
+}
+
+func parseStateName(name string) (shard ident.ShardID, id ident.ReplicaID, ok bool) {
+	base, isDB := strings.CutSuffix(name, ".db")
+	s, r, cut := strings.Cut(base, "-")
+	if !isDB || !cut {
+		return 0, 0, false
+	}
+	shard, err := ident.ParseShardID(s)
+	if err != nil {
+		return 0, 0, false
+	}
+	num, err := strconv.ParseUint(r, 10, 64)
+	return shard, ident.ReplicaID(num), err == nil && num > 0
+}
+
+// openReplica opens the state of a replica, and mends a log that ends before
+// the state does: the power went between the two steps of a snapshot.
+func openReplica(n *Node, shard ident.ShardID, id ident.ReplicaID) (*replica, error) {
+	r := &replica{
+		n: n, shard: shard, id: id, work: newMail(), change: make(chan struct{}),
+		path: filepath.Join(n.cfg.Dir, "shards", stateName(shard, id)),
+	}
+	r.debt = newDebt(r)
+	var err error
+	if r.state, err = kv.Open(r.path); err != nil {
+		return nil, fmt.Errorf("shard %s: %w", shard, err)
+	}
+	r.log = n.cfg.Log.Shard(shard)
+	if err := r.loadMembers(); err != nil {
+		return nil, err
+	}
+	r.log.SetSnapshotter(r.ownSnapshot)
+	if err := r.catchUpLog(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *replica) loadMembers() error {
+	return r.state.View(func(rd kv.Reader) error {
+		m, err := readMembers(rd)
+		r.members.Store(&m)
+		return err
+	})
+}
+
+// catchUpLog makes the log begin after the state when it ends before it.
+func (r *replica) catchUpLog() error {
+	index, term := r.state.Applied()
+	last, err := r.log.LastIndex()
+	if err != nil || last >= index {
+		return err
+	}
+	return r.resetLog(index, term, r.members.Load().conf)
+}
+
+// resetLog makes the log begin after (index, term), durably.
+func (r *replica) resetLog(index, term uint64, conf *pb.ConfState) error {
+	hs, _, err := r.log.InitialState()
+	if err != nil {
+		return err
+	}
+	next := &pb.HardState{Term: proto.Uint64(max(hs.GetTerm(), term)), Commit: proto.Uint64(max(hs.GetCommit(), index)), Vote: proto.Uint64(0)}
+	if hs.GetTerm() >= term {
+		next.Vote = proto.Uint64(hs.GetVote())
+	}
+	done := make(chan error, 1)
+	r.n.cfg.Log.Submit(raftlog.Write{
+		Shard:     r.shard,
+		HardState: next,
+		Snapshot:  &pb.SnapshotMetadata{Index: proto.Uint64(index), Term: proto.Uint64(term), ConfState: conf},
+		Done:      func(err error) { done <- err },
+	})
+	return <-done
+}
+
+// bootstrap gives a fresh replica its first membership, the same at every
+// replica that begins with it: state and log begin after index 1 of term 1.
+func (r *replica) bootstrap(m members) error {
+	if index, _ := r.state.Applied(); index > 0 {
+		return nil
+	}
+	if err := r.state.Apply(1, 1, m.write); err != nil {
+		return err
+	}
+	if err := r.state.Flush(); err != nil {
+		return err
+	}
+	r.members.Store(&m)
+	return r.resetLog(1, 1, m.conf)
+}
+
+// run applies what is put to work until ctx ends.
+func (r *replica) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.work.ready:
+			for _, f := range r.work.take() {
+				f()
+			}
+		}
+	}
+}
+
+// fail stops this replica, not the box: it takes part in nothing more and its
+// status carries the reason.
+func (r *replica) fail(err error) {
+	r.mu.Lock()
+	first := r.failed == nil
+	if first {
+		r.failed = err
+	}
+	r.mu.Unlock()
+	if first {
+		r.n.log.Error("shard stops", "shard", r.shard, "replica", r.id, "err", err)
+		r.changed()
+	}
+}
+
+func (r *replica) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+// changed wakes everybody who waits for a change of this replica.
+func (r *replica) changed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.change)
+	r.change = make(chan struct{})
+}
+
+func (r *replica) changes() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.change
+}
+
+// publish stores what others may know of the group.
+func (r *replica) publish(g *group) {
+	v := &groupView{lead: g.lead, leadBox: g.leaderBox(), leads: g.leads(), asleep: g.asleep, term: g.term, leadless: g.leadless}
+	v.applied, _ = r.state.Applied()
+	v.last, _ = r.log.LastIndex()
+	if v.leads {
+		v.progress = map[ident.ReplicaID]uint64{}
+		for id, pr := range g.rn.Status().Progress {
+			v.progress[ident.ReplicaID(id)] = pr.Match
+		}
+	}
+	r.seen.Store(v)
+}
+
+// apply hands committed entries to the applier, in order.
+func (r *replica) apply(m *pb.Message) {
+	r.work.put(func() { r.applyNow(m) })
+}
+
+func (r *replica) applyNow(m *pb.Message) {
+	if r.failure() != nil {
+		return
+	}
+	var changes []*pb.ConfChangeV2
+	var index uint64
+	for _, e := range m.GetEntries() {
+		cc, err := r.applyEntry(e)
+		if err != nil {
+			r.fail(fmt.Errorf("entry %d: %w", e.GetIndex(), err))
+			return
+		}
+		if cc != nil {
+			changes = append(changes, cc)
+		}
+		index = e.GetIndex()
+	}
+	r.n.mail.put(func() {
+		if g := r.n.groupOf(r); g != nil {
+			g.applied(changes, index, m.GetResponses())
+		}
+	})
+	r.changed()
+	if r.state.Pending() > flushEntries*4 {
+		r.flushNow()
+	}
+}
+
+func (r *replica) applyEntry(e *pb.Entry) (*pb.ConfChangeV2, error) {
+	switch e.GetType() {
+	case pb.EntryConfChange, pb.EntryConfChangeV2:
+		return r.applyConf(e)
+	}
+	if len(e.GetData()) == 0 { // a new leader's first entry
+		return nil, r.state.Apply(e.GetIndex(), e.GetTerm(), func(kv.Writer) error { return nil })
+	}
+	body, err := decodeEntry(e.GetData())
+	if err != nil {
+		return nil, err
+	}
+	var res result
+	err = r.state.Apply(e.GetIndex(), e.GetTerm(), func(tx kv.Writer) (err error) {
+		res, err = r.applyBody(tx, e.GetIndex(), body)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.n.settled(r, res)
+	return nil, nil
+}
+
+func (r *replica) applyConf(e *pb.Entry) (*pb.ConfChangeV2, error) {
+	cc := &pb.ConfChangeV2{}
+	if e.GetType() == pb.EntryConfChange {
+		v1 := &pb.ConfChange{}
+		if err := proto.Unmarshal(e.GetData(), v1); err != nil {
+			return nil, fmt.Errorf("conf change: %w", err)
+		}
+		cc = v1.AsV2()
+	} else if err := proto.Unmarshal(e.GetData(), cc); err != nil {
+		return nil, fmt.Errorf("conf change: %w", err)
+	}
+	next, err := r.members.Load().after(cc, e.GetIndex())
+	if err != nil {
+		return nil, err
+	}
+	if err := r.state.Apply(e.GetIndex(), e.GetTerm(), next.write); err != nil {
+		return nil, err
+	}
+	r.members.Store(&next)
+	return cc, nil
+}
+
+// flush makes what was applied durable, then lets the log be cut.
+func (r *replica) flush() { r.work.put(r.flushNow) }
+
+func (r *replica) flushNow() {
+	if r.failure() != nil || r.state.Durable() == appliedIndex(r.state) {
+		return
+	}
+	if err := r.state.Flush(); err != nil {
+		r.n.trouble(r.shard, err)
+		return
+	}
+	r.cutLog()
+}
+
+func appliedIndex(s *kv.Store) uint64 {
+	index, _ := s.Applied()
+	return index
+}
+
+// cutLog lets entries go that the durable state has, all but a tail for boxes
+// that lag. Invariant: the log is never cut above the durable applied index, nor
+// above a snapshot that is on its way to somebody.
+func (r *replica) cutLog() {
+	first, err := r.log.FirstIndex()
+	durable := r.state.Durable()
+	if err != nil || durable < first+cutEntries+keepEntries {
+		return
+	}
+	to := durable - keepEntries
+	r.mu.Lock()
+	if r.snapshot != nil {
+		to = min(to, r.snapshot.meta.GetIndex())
+	}
+	r.mu.Unlock()
+	if to > first {
+		r.n.cfg.Log.Compact(r.shard, to)
+	}
+}
+
+// install puts a received snapshot in place of the state, on the applier's
+// goroutine so that no entry is applied meanwhile; then is called on the loop.
+func (r *replica) install(snap *pb.Snapshot, then func(error)) {
+	r.work.put(func() {
+		err := r.installNow(snap)
+		r.n.mail.put(func() { then(err) })
+		r.changed()
+	})
+}
+
+func (r *replica) installNow(snap *pb.Snapshot) error {
+	if raft.IsEmptySnap(snap) || snap.GetMetadata().GetIndex() <= appliedIndex(r.state) {
+		return nil
+	}
+	if err := r.state.Replace(r.receivedPath(snap.GetMetadata().GetIndex())); err != nil {
+		return err
+	}
+	if err := r.loadMembers(); err != nil {
+		return err
+	}
+	r.n.replaced(r)
+	return nil
+}
+
+// receivedPath is where the snapshot of an index lies while it arrives.
+func (r *replica) receivedPath(index uint64) string {
+	return fmt.Sprintf("%s.received-%d", r.path, index)
+}

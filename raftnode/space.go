@@ -1,0 +1,238 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/raftnode/catalog"
+	"redhen/raftnode/chunk"
+	"redhen/raftnode/directory"
+	"redhen/raftnode/journal"
+	"redhen/raftnode/kv"
+	"redhen/raftnode/manifest"
+)
+
+// ErrNoSpace says that the circle has no such space.
+var ErrNoSpace = errors.New("no such space")
+
+// Space is one space as this box gives it to people: reads from the nearest
+// replica, and one path for every write. Its methods are safe for concurrent use.
+type Space struct {
+	n  *Node
+	id ident.ShardID
+
+	mu      sync.Mutex // guards what follows
+	seq     uint64
+	pending []*pending // accepted or on their way, in order
+	journal *journal.Journal
+	change  chan struct{}
+	slots   chan struct{} // bounds the writes that are sent side by side
+}
+
+// Space returns the space of an ID, also while this box knows nothing of it yet.
+func (n *Node) Space(id ident.ShardID) *Space {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.spaces[id]
+	if s == nil {
+		s = &Space{n: n, id: id, change: make(chan struct{}), slots: make(chan struct{}, settleTogether)}
+		n.spaces[id] = s
+	}
+	return s
+}
+
+// Changed returns a channel that is closed at the next change that this box sees.
+func (s *Space) Changed() <-chan struct{} {
+	if rep := s.n.replica(s.id); rep != nil {
+		return rep.changes()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.change
+}
+
+func (s *Space) changed() {
+	if rep := s.n.replica(s.id); rep != nil {
+		rep.changed()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.change)
+	s.change = make(chan struct{})
+}
+
+// view shows the state here with this box's unsettled writes on top, each once.
+func (s *Space) view(rep *replica, fn func(catalog.View) error) error {
+	visible := s.visible()
+	return rep.state.ViewAt(func(r kv.Reader, applied uint64) error {
+		if len(visible) == 0 {
+			return fn(catalog.View{Reader: r})
+		}
+		layer := kv.NewLayer(r)
+		for i, w := range visible {
+			if _, err := catalog.Apply(layer, applied+uint64(i)+1, w, nil); err != nil {
+				return err
+			}
+		}
+		return fn(catalog.View{Reader: layer})
+	})
+}
+
+// here returns the replica of this box that can answer, nil when there is none:
+// none held, stopped, or still without its first state.
+func (s *Space) here() *replica {
+	rep := s.n.replica(s.id)
+	if rep == nil || rep.failure() != nil {
+		return nil
+	}
+	if index, _ := rep.state.Applied(); index == 0 {
+		return nil
+	}
+	return rep
+}
+
+// Upload stores what r gives as chunks here, and begins to bring them to the
+// houses that vote. Memory is bounded, whatever the size. Nothing refers to the
+// content until a Write does.
+func (s *Space) Upload(ctx context.Context, r io.Reader) (manifest.Content, error) {
+	ahead := s.n.pushAhead(s.id)
+	defer ahead.stop()
+	c, err := manifest.Build(ctx, r, func(_ context.Context, b []byte) (chunk.Hash, error) {
+		h, err := s.n.cfg.Chunks.Put(b)
+		if err == nil {
+			ahead.add(h)
+		}
+		return h, err
+	})
+	if err != nil {
+		return manifest.Content{}, fmt.Errorf("upload: %w", err)
+	}
+	return c, nil
+}
+
+// Open reads a content: from the chunks here, each missing or damaged one from
+// another house, which also mends it here.
+func (s *Space) Open(ctx context.Context, c manifest.Content) *manifest.Reader {
+	return manifest.Open(ctx, c, s.get)
+}
+
+func (s *Space) get(ctx context.Context, h chunk.Hash) ([]byte, error) {
+	b, err := s.n.cfg.Chunks.Get(h)
+	if err == nil {
+		return b, nil
+	}
+	damaged := errors.Is(err, chunk.ErrDamaged)
+	if !damaged && !errors.Is(err, chunk.ErrMissing) {
+		return nil, err
+	}
+	from := s.n.sources(s.id, nil)
+	b, fetchErr := s.n.exchange.Get(ctx, from, h)
+	if fetchErr != nil {
+		return nil, fmt.Errorf("%w; elsewhere: %w", err, fetchErr)
+	}
+	if damaged || s.n.replica(s.id) != nil {
+		if err := s.n.cfg.Chunks.PutNamed(h, b); err != nil {
+			s.n.log.Warn("mend chunk", "chunk", h, "err", err)
+		} else if damaged {
+			s.n.mended(s.id)
+		}
+	}
+	return b, nil
+}
+
+// openJournal opens the space's journal, creating it.
+func (s *Space) openJournal() error {
+	if s.journal != nil {
+		return nil
+	}
+	j, err := journal.Open(filepath.Join(s.n.cfg.Dir, "journal", s.id.String()+".db"), s.n.log)
+	if err != nil {
+		return err
+	}
+	s.journal = j
+	return nil
+}
+
+// close puts what is not settled into the journal, so that a planned stop loses
+// nothing that was on its way.
+func (s *Space) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.keep(nil); err != nil {
+		s.n.log.Warn("journal at the end", "shard", s.id, "err", err)
+	}
+	if s.journal != nil {
+		if err := s.journal.Close(); err != nil {
+			s.n.log.Warn("close journal", "shard", s.id, "err", err)
+		}
+		s.journal = nil
+	}
+}
+
+// openJournals finds the journals on disk.
+func (n *Node) openJournals() error {
+	files, err := filepath.Glob(filepath.Join(n.cfg.Dir, "journal", "*.db"))
+	if err != nil {
+		return fmt.Errorf("open journals: %w", err)
+	}
+	for _, f := range files {
+		base := filepath.Base(f)
+		id, err := ident.ParseShardID(base[:len(base)-len(".db")])
+		if err != nil {
+			continue // not one of ours
+		}
+		s := n.Space(id)
+		if err := s.openJournal(); err != nil {
+			return fmt.Errorf("journal of space %s: %w", id, err)
+		}
+		for _, w := range s.journal.Pending() {
+			s.pending = append(s.pending, newPending(w, true))
+		}
+	}
+	return nil
+}
+
+// resumeJournals sends what earlier runs accepted.
+func (n *Node) resumeJournals() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.spaces {
+		for _, p := range s.pending {
+			n.spawn(func(ctx context.Context) { s.send(ctx, p) })
+		}
+	}
+}
+
+// apart reports whether no majority of the space's houses has been in reach for
+// apartAfter, as far as this box can know.
+func (s *Space) apart() bool {
+	if rep := s.n.replica(s.id); rep != nil {
+		return rep.leadless() >= apartAfter
+	}
+	return false
+}
+
+// leadless returns for how long the replica has known no leader.
+func (r *replica) leadless() time.Duration {
+	v := r.seen.Load()
+	if v == nil || v.leadless.IsZero() {
+		return 0
+	}
+	return r.n.now().Sub(v.leadless)
+}
+
+// title names the space for sentences.
+func (n *Node) title(id ident.ShardID) (name string) {
+	_ = n.Directory(func(v directory.View) error { // without a circle it has none
+		s, _ := v.Space(id)
+		name = s.Name
+		return nil
+	})
+	return name
+}

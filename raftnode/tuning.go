@@ -1,0 +1,50 @@
+package raftnode
+
+import "time"
+
+// Raft's timers, in ticks of Config.Tick (250 ms): a heartbeat every 0.5 s, an
+// election after 4–8 s without one, which is longer than a card's stall (FACTS.md).
+const (
+	heartbeatTicks = 2
+	electionTicks  = 16
+	restTicks      = 12 // calm ticks before a leader puts its group to sleep
+)
+
+// Beats and what hangs on them.
+const (
+	beatEvery   = time.Second
+	beatMissing = 4 * time.Second // no beat for so long: the box is away
+	apartAfter  = 4 * time.Second // no quorum for so long: the shard is apart
+)
+
+// Housekeeping.
+const (
+	flushEvery       = 3 * time.Second
+	flushEntries     = 500
+	keepEntries      = 512              // kept behind the durable state for boxes that lag
+	cutEntries       = 2048             // cut when so many more than that stand in the log
+	snapshotHold     = 2 * time.Minute  // a copy of the state stays fresh so long
+	snapshotPatience = 30 * time.Minute // a box may take so long to fetch one
+	planEvery        = 2 * time.Second
+	matchSlack       = 64 // entries that a learner may lag when it becomes a voter
+	leaderMoveEvery  = time.Minute
+	writerRunLength  = 3
+)
+
+// Chunks.
+const (
+	debtRetry = 5 * time.Second
+	debtBatch = 64 // chunks asked for in one go
+)
+
+// Answers.
+const (
+	answerAfter    = 10 * time.Second // then a write is journaled and answered as kept in one house
+	offerFor       = 30 * time.Second // then chunks are looked at again
+	callFor        = 30 * time.Second // one call from box to box
+	attemptFor     = 5 * time.Second  // one try to have an entry committed
+	retryMin       = 100 * time.Millisecond
+	retryMax       = 2 * time.Second
+	handOverFor    = 3 * time.Second // leadership moves away before a planned stop
+	settleTogether = 32              // writes of one space that are sent side by side
+)

@@ -1,0 +1,344 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/raftnode/catalog"
+	"redhen/raftnode/chunk"
+	"redhen/raftnode/directory"
+	"redhen/raftnode/manifest"
+	"redhen/raftnode/placement"
+)
+
+// ErrNeedsHouse says that a write insisted on more houses than could be reached.
+// It was not kept, or only as an unconfirmed write that may still arrive.
+var ErrNeedsHouse = errors.New("needs one more house")
+
+// pending is a write of this box that raft has not settled. While raft is quick
+// it lives in memory only and nobody was answered; before anybody is answered that
+// it is kept here, it stands in the journal.
+type pending struct {
+	write catalog.Write
+	done  chan struct{} // closed when res is set
+	res   result
+
+	journaled bool // and therefore visible to readers here; guarded by Space.mu
+}
+
+func newPending(w catalog.Write, journaled bool) *pending {
+	return &pending{write: w, journaled: journaled, done: make(chan struct{})}
+}
+
+// Write has op happen in the space. It returns when the write is committed and
+// visible here, or, when that takes longer than answerAfter or the space is apart,
+// once the journal here holds it. kept is the number of houses that have it on
+// disk; 1 means that it is kept here and on its way. With insist of 2 or more it
+// returns ErrNeedsHouse instead of an answer from one house.
+func (s *Space) Write(ctx context.Context, author ident.AccountID, op catalog.Op, insist int) (out catalog.Outcome, kept int, err error) {
+	if insist > 1 && (s.apart() || s.membership().keptIn(s.n.houseOf) < insist) {
+		return out, 0, ErrNeedsHouse // before anything is kept
+	}
+	p, err := s.accept(author, op)
+	if err != nil {
+		return out, 0, err
+	}
+	s.n.spawn(func(life context.Context) { s.send(life, p) })
+	return s.answer(ctx, p, insist)
+}
+
+// answer waits for a write to settle, and keeps it here when that takes long.
+func (s *Space) answer(ctx context.Context, p *pending, insist int) (catalog.Outcome, int, error) {
+	late := time.NewTimer(answerAfter)
+	defer late.Stop()
+	look := time.NewTicker(answerAfter / 20)
+	defer look.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-p.done:
+			if insist > p.res.kept {
+				return p.res.write, p.res.kept, ErrNeedsHouse
+			}
+			return p.res.write, p.res.kept, nil
+		case <-late.C:
+			waiting = false
+		case <-look.C:
+			waiting = !s.apart()
+		case <-ctx.Done():
+			waiting = false
+		case <-s.n.life.Done():
+			waiting = false
+		}
+	}
+	s.mu.Lock()
+	err := s.keep(p)
+	s.mu.Unlock()
+	out := catalog.Outcome{Status: catalog.Done, Version: p.write.ID}
+	switch {
+	case err != nil:
+		return out, 0, fmt.Errorf("keep write: %w", err)
+	case ctx.Err() != nil:
+		return out, 1, ctx.Err()
+	case insist > 1:
+		return out, 1, ErrNeedsHouse
+	}
+	s.changed()
+	return s.tentative(p, out), 1, nil
+}
+
+// tentative is the outcome as this house alone can know it: what the write does
+// to the state here.
+func (s *Space) tentative(p *pending, out catalog.Outcome) catalog.Outcome {
+	rep := s.here()
+	if rep == nil {
+		return out
+	}
+	_ = s.view(rep, func(v catalog.View) error { // the write is kept, whatever can be read now
+		if here, ok := v.Outcome(p.write.ID); ok {
+			out = here
+		}
+		return nil
+	})
+	return out
+}
+
+// accept gives an operation its place in this box's order.
+func (s *Space) accept(author ident.AccountID, op catalog.Op) (*pending, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := catalog.Write{
+		ID:     catalog.WriteID{Box: s.n.cfg.Box, Inc: s.n.boot, Seq: s.seq + 1},
+		Author: author,
+		Time:   s.n.now().UnixMilli(),
+		Where:  s.n.houseName(),
+		After:  s.before(op),
+		Op:     op,
+	}
+	w.Floor = w.ID.Seq
+	for _, p := range s.pending {
+		if p.write.ID.Inc == s.n.boot {
+			w.Floor = min(w.Floor, p.write.ID.Seq)
+		}
+	}
+	if _, err := catalog.EncodeWrite(w); err != nil {
+		return nil, err
+	}
+	s.seq++
+	p := newPending(w, false)
+	s.pending = append(s.pending, p)
+	return p, nil
+}
+
+// before lists the unsettled writes here that op builds on: those that made,
+// moved or changed what it touches.
+func (s *Space) before(op catalog.Op) []catalog.WriteID {
+	var ids []catalog.WriteID
+	for _, p := range slices.Backward(s.pending) {
+		if len(ids) < catalog.MaxAfter && p.write.Op.Shares(p.write.ID, op) {
+			ids = append(ids, p.write.ID)
+		}
+	}
+	return ids
+}
+
+// keep puts a write, and every unsettled one before it, into the journal; all of
+// them for nil. It is called with s.mu held.
+//
+// Invariant: a write in the journal never builds on one that is only in memory.
+func (s *Space) keep(upTo *pending) error {
+	var fresh []*pending
+	var ws []catalog.Write
+	for _, p := range s.pending {
+		if !p.journaled {
+			fresh, ws = append(fresh, p), append(ws, p.write)
+		}
+		if p == upTo {
+			break
+		}
+	}
+	if len(ws) == 0 {
+		return nil
+	}
+	if err := s.openJournal(); err != nil {
+		return err
+	}
+	if err := s.journal.Append(ws...); err != nil {
+		return err
+	}
+	for _, p := range fresh {
+		p.journaled = true
+	}
+	return nil
+}
+
+// visible returns the kept writes that readers here must see.
+func (s *Space) visible() []catalog.Write {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ws []catalog.Write
+	for _, p := range s.pending {
+		if p.journaled {
+			ws = append(ws, p.write)
+		}
+	}
+	return ws
+}
+
+// send brings one write to the others until it is settled or the Node ends.
+func (s *Space) send(life context.Context, p *pending) {
+	if !s.waitFor(life, p) {
+		return
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-life.Done():
+		return
+	}
+	pause := retryMin
+	for life.Err() == nil {
+		res, err := s.offer(life, p.write)
+		if err == nil && !res.again() {
+			s.settled(p, res)
+			return
+		}
+		if err != nil && life.Err() == nil {
+			s.n.log.Debug("write waits", "shard", s.id, "write", p.write.ID, "err", err)
+		}
+		select {
+		case <-life.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, retryMax)
+	}
+}
+
+// waitFor waits until everything that a write builds on is settled.
+func (s *Space) waitFor(life context.Context, p *pending) bool {
+	for _, id := range p.write.After {
+		s.mu.Lock()
+		i := slices.IndexFunc(s.pending, func(q *pending) bool { return q.write.ID == id })
+		var done chan struct{}
+		if i >= 0 {
+			done = s.pending[i].done
+		}
+		s.mu.Unlock()
+		if done == nil {
+			continue
+		}
+		select {
+		case <-done:
+		case <-life.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// offer sends a write once: chunks first, then the write.
+func (s *Space) offer(ctx context.Context, w catalog.Write) (result, error) {
+	holders, err := s.spread(ctx, w.Op.Content)
+	if err != nil {
+		return result{}, err
+	}
+	body, err := catalog.EncodeWrite(w)
+	if err != nil {
+		return result{}, err
+	}
+	ctx, end := context.WithTimeout(ctx, offerFor)
+	defer end()
+	return s.n.settle(ctx, s.id, writeKey(w.ID), entry{Kind: entryWrite, Body: body, Holders: holders})
+}
+
+// settled forgets a write whose outcome raft decided. The log here, or a majority
+// elsewhere, holds it durably.
+func (s *Space) settled(p *pending, res result) {
+	s.mu.Lock()
+	s.pending = slices.DeleteFunc(s.pending, func(q *pending) bool { return q == p })
+	if p.journaled {
+		if err := s.journal.Resolve(p.write.ID); err != nil {
+			// It stays and is offered again at the next start: its ID makes that harmless.
+			s.n.log.Warn("journal", "shard", s.id, "err", err)
+		}
+	}
+	p.res = res
+	close(p.done)
+	s.mu.Unlock()
+	s.changed()
+}
+
+// spread makes a majority of the voters hold all chunks of a content, and returns
+// the replicas that do. A content without chunks needs none.
+func (s *Space) spread(ctx context.Context, c *manifest.Content) ([]ident.ReplicaID, error) {
+	if c == nil || len(c.Chunks) == 0 {
+		return nil, nil
+	}
+	var hs []chunk.Hash
+	for h, err := range manifest.Walk(ctx, *c, s.n.getLocal) {
+		if err != nil {
+			return nil, err
+		}
+		hs = append(hs, h)
+	}
+	m := s.membership()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	type pushed struct {
+		id  ident.ReplicaID
+		err error
+	}
+	var holders []ident.ReplicaID
+	results := make(chan pushed, len(m.boxes))
+	waiting := 0
+	for id, box := range m.boxes {
+		switch {
+		case box == s.n.cfg.Box:
+			holders = append(holders, id)
+		case m.votes(id):
+			waiting++
+			s.n.spawn(func(context.Context) { results <- pushed{id, s.n.exchange.Push(ctx, box, hs)} })
+		}
+	}
+	var last error
+	for ; waiting > 0 && !m.heldByMajority(holders); waiting-- {
+		if p := <-results; p.err == nil {
+			holders = append(holders, p.id)
+		} else {
+			last = p.err
+		}
+	}
+	if !m.heldByMajority(holders) {
+		return nil, fmt.Errorf("%w: %w", ErrApart, last)
+	}
+	slices.Sort(holders)
+	return holders, nil
+}
+
+// membership is what this box knows of the space's replicas: from its own
+// replica, else from the placement.
+func (s *Space) membership() members {
+	if rep := s.here(); rep != nil {
+		return *rep.members.Load()
+	}
+	m := noMembers()
+	_ = s.n.Directory(func(v directory.View) error { // without a circle there are none
+		p, _ := v.Placement(s.id)
+		for _, r := range p.Replicas {
+			m.boxes[r.ID] = r.Box
+			if r.Role == placement.Voter {
+				m.conf.Voters = append(m.conf.Voters, uint64(r.ID))
+			}
+		}
+		return nil
+	})
+	return m
+}
+
+// votes reports whether the replica is a voter of either half.
+func (m members) votes(id ident.ReplicaID) bool {
+	return m.isVoter(id) || slices.Contains(m.conf.GetVotersOutgoing(), uint64(id))
+}
