@@ -178,14 +178,15 @@ func (p *publisher) filter(addrs []ma.Multiaddr) []ma.Multiaddr {
 	})
 }
 
-// newLimits bounds what peers can make a board of 512 MB spend. QUIC and yamux ask
-// here before they widen their windows.
+// newLimits bounds what peers can make a board of 512 MB spend. The memory is that
+// of full windows, which QUIC and yamux reserve before they are used: a stream over
+// TCP counts 256 KiB at once, so one member gets about 500.
 func newLimits() (network.ResourceManager, error) {
 	const many = 8192
 	cfg := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
 			Streams: many, StreamsInbound: many, StreamsOutbound: many,
-			Conns: 512, ConnsInbound: 512, ConnsOutbound: 512, FD: 512, Memory: 96 << 20,
+			Conns: 512, ConnsInbound: 512, ConnsOutbound: 512, FD: 512, Memory: 256 << 20,
 		},
 		Transient: rcmgr.ResourceLimits{
 			Streams: 512, StreamsInbound: 512, StreamsOutbound: 512,
@@ -193,7 +194,7 @@ func newLimits() (network.ResourceManager, error) {
 		},
 		PeerDefault: rcmgr.ResourceLimits{
 			Streams: 2048, StreamsInbound: 1024, StreamsOutbound: 1024,
-			Conns: 16, ConnsInbound: 16, ConnsOutbound: 16, FD: 16, Memory: 32 << 20,
+			Conns: 16, ConnsInbound: 16, ConnsOutbound: 16, FD: 16, Memory: 128 << 20,
 		},
 	}
 	perIP := []rcmgr.ConnLimitPerSubnet{{ConnCount: 256, PrefixLength: 32}}

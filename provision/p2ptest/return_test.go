@@ -2,6 +2,7 @@ package p2ptest
 
 import (
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,4 +141,76 @@ func TestSettledLinksKeepOneConnection(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A new box knows of its membership before the others do.
+func TestAMemberThatOthersHearOfLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		a, b := box(t, n.Spot(), 1), box(t, n.Router(PortRestricted).Spot(), 2)
+		members := []p2p.Member{{Box: a.Self()}, {Box: b.Self()}}
+		b.Learn(a.Self(), a.Addrs()...)
+		b.SetMembers(members)
+		time.Sleep(time.Minute)
+		if b.State(a) != p2p.None {
+			t.Fatal("linked with who does not know it")
+		}
+		a.SetMembers(members) // it cannot dial the home: the home has to come again
+		d := b.Wait(t, "a link", 20*time.Second, func() bool { return b.State(a) == p2p.Direct && a.State(b) == p2p.Direct })
+		t.Logf("linked after %v", d)
+		talk(t, a, b)
+	})
+}
+
+func TestTwoBoxesInOneHomeNeedNoInternet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		r := n.Router(Symmetric)
+		a, b := box(t, r.Spot(), 1), box(t, r.Spot(), 2)
+		r.Cut(true)
+		Circle(t, a, b)
+		waitState(t, a, b, p2p.Direct, 10*time.Second)
+		talk(t, a, b)
+	})
+}
+
+// A narrow line carries what it can and delays the rest; beats still pass, so that
+// a busy connection is not taken for a dead one.
+func TestABusyLineIsNotADeadOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		_, a, b, ra, _ := homes(t, n, PortRestricted, PortRestricted)
+		const rate = 4e6 // bits per second
+		ra.Shape(rate, 10*rate, 256<<10)
+		waitState(t, a, b, p2p.Direct, 30*time.Second)
+		time.Sleep(20 * time.Second)
+		since := link(a, b).Since
+		s, err := a.Open(t.Context(), b.Self(), echoProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Reset()
+		const size = 5 << 20
+		begun := time.Now()
+		go func() { s.Write(make([]byte, size)); s.CloseWrite() }()
+		got, err := io.Copy(io.Discard, s)
+		took := time.Since(begun)
+		share := float64(got) * 8 / took.Seconds() / rate
+		t.Logf("%d bytes in %v: %.0f %% of the line, round trip %v", got, took, 100*share, link(a, b).RTT)
+		if err != nil || got != size || share > 1 || share < 0.5 {
+			t.Errorf("%d bytes, %v, %.2f of the line", got, err, share)
+		}
+		if !link(a, b).Since.Equal(since) {
+			t.Error("the connection was replaced")
+		}
+	})
+}
+
+func link(a, b *Box) p2p.Link {
+	for _, l := range a.Links() {
+		if l.Box == b.Self() {
+			return l
+		}
+	}
+	return p2p.Link{}
 }
