@@ -35,7 +35,7 @@ type camera struct {
 }
 
 func ordinary() camera {
-	return camera{width: 1200, height: 900, size: 0.5, light: 0.9, noise: 4, quality: 75}
+	return camera{width: 800, height: 600, size: 0.5, light: 0.9, noise: 4, quality: 75}
 }
 
 // photo returns the JPEG that the camera took of c on a cluttered wall.
@@ -130,27 +130,27 @@ func smear(img *image.Gray) *image.Gray {
 func TestPhotos(t *testing.T) {
 	c := drawn(t, link)
 	for name, edit := range map[string]func(*camera){
-		"straight":             func(*camera) {},
-		"turned 7°":            func(c *camera) { c.turn = 7 },
-		"turned 30°":           func(c *camera) { c.turn = 30 },
-		"turned 45°":           func(c *camera) { c.turn = 45 },
-		"on its side":          func(c *camera) { c.turn = 90 },
-		"on its head":          func(c *camera) { c.turn = 180 },
-		"turned 200°":          func(c *camera) { c.turn = 200 },
-		"from above":           func(c *camera) { c.tilt = 25 },
-		"from the left":        func(c *camera) { c.pan = -25 },
-		"from below right":     func(c *camera) { c.pan, c.tilt, c.turn = 14, -14, 10 },
-		"blurred":              func(c *camera) { c.blur = 6 },
-		"dark":                 func(c *camera) { c.light, c.noise = 0.15, 2 },
-		"very dark":            func(c *camera) { c.light, c.noise, c.quality = 0.07, 0.7, 95 },
-		"noisy":                func(c *camera) { c.noise = 25 },
-		"half in the shadow":   func(c *camera) { c.shadow = 0.8 },
-		"badly compressed":     func(c *camera) { c.quality = 12 },
-		"in a corner":          func(c *camera) { c.size, c.x, c.y = 0.3, 0.3, -0.2 },
-		"small":                func(c *camera) { c.width, c.height, c.size, c.x = 2000, 900, 0.13, 0.2 },
-		"three million pixels": func(c *camera) { c.width, c.height, c.size, c.turn, c.blur = 2000, 1500, 0.4, 12, 1 },
-		"thumbnail":            func(c *camera) { c.width, c.height, c.size = 320, 300, 0.9 },
-		"in a mirror":          func(c *camera) { c.mirrored = true },
+		"straight":           func(*camera) {},
+		"turned 7°":          func(c *camera) { c.turn = 7 },
+		"turned 30°":         func(c *camera) { c.turn = 30 },
+		"turned 45°":         func(c *camera) { c.turn = 45 },
+		"on its side":        func(c *camera) { c.turn = 90 },
+		"on its head":        func(c *camera) { c.turn = 180 },
+		"turned 200°":        func(c *camera) { c.turn = 200 },
+		"from above":         func(c *camera) { c.tilt = 25 },
+		"from the left":      func(c *camera) { c.pan = -25 },
+		"from below right":   func(c *camera) { c.pan, c.tilt, c.turn = 14, -14, 10 },
+		"blurred":            func(c *camera) { c.blur = 4 },
+		"dark":               func(c *camera) { c.light, c.noise = 0.15, 2 },
+		"very dark":          func(c *camera) { c.light, c.noise, c.quality = 0.07, 0.7, 95 },
+		"noisy":              func(c *camera) { c.noise = 25 },
+		"half in the shadow": func(c *camera) { c.shadow = 0.8 },
+		"badly compressed":   func(c *camera) { c.quality = 12 },
+		"in a corner":        func(c *camera) { c.size, c.x, c.y = 0.3, 0.3, -0.2 },
+		"small":              func(c *camera) { c.width, c.height, c.size, c.x = 2000, 900, 0.13, 0.2 },
+		"two million pixels": func(c *camera) { c.width, c.height, c.size, c.turn, c.blur = 1600, 1200, 0.4, 12, 1 },
+		"thumbnail":          func(c *camera) { c.width, c.height, c.size = 320, 300, 0.9 },
+		"in a mirror":        func(c *camera) { c.mirrored = true },
 		"everything at once": func(c *camera) {
 			c.turn, c.tilt, c.blur, c.light, c.shadow, c.noise, c.quality = 17, 12, 2, 0.4, 0.4, 6, 60
 		},
