@@ -126,7 +126,7 @@ func (d *Desk) Issue(terms Terms) (ticket.Ticket, error) {
 	if terms.TTL <= 0 {
 		terms.TTL = ScreenTTL
 	}
-	t, err := ticket.New(d.cfg.Host.Self(), ticket.NewSecret(), d.cfg.Host.Addrs(), d.relay())
+	t, err := ticket.New(d.cfg.Host.Self(), ticket.NewSecret(), bestMix(d.cfg.Host.Addrs()), d.relay())
 	if err != nil {
 		return ticket.Ticket{}, err
 	}
@@ -145,6 +145,24 @@ func (d *Desk) Issue(terms Terms) (ticket.Ticket, error) {
 	d.change()
 	d.log.Info("ticket made", "ticket", t.ID(), "expires", time.UnixMilli(s.Expires))
 	return t, nil
+}
+
+// bestMix puts one public address and one of the local network first, since a
+// ticket carries three: the friend may sit in the next room or in another town.
+func bestMix(addrs []netip.AddrPort) []netip.AddrPort {
+	var mix []netip.AddrPort
+	for _, public := range []bool{true, false} {
+		i := slices.IndexFunc(addrs, func(a netip.AddrPort) bool { return p2p.IsPublic(a.Addr()) == public })
+		if i >= 0 {
+			mix = append(mix, addrs[i])
+		}
+	}
+	for _, a := range addrs {
+		if !slices.Contains(mix, a) {
+			mix = append(mix, a)
+		}
+	}
+	return mix
 }
 
 // relay picks a member that relays to us and has a public address.

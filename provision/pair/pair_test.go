@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -447,4 +449,42 @@ func TestATroubledAdmissionCanBeTriedAgain(t *testing.T) {
 		}
 		j.settle(t, w, <-done)
 	})
+}
+
+// Three boxes on one machine, over the machine's own TCP and UDP.
+func TestPairingOnOneMachine(t *testing.T) {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	hosts := make([]*p2p.Host, 3)
+	for i := range hosts {
+		h, err := p2p.New(p2p.Config{Key: testKey(t, byte(i+1)), ListenIP: loopback, Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts[i] = h
+	}
+	w := &world{t: t}
+	w.apply(roster.NewFound(roster.FoundBody{
+		CircleName: "Henhouse", Box: hosts[0].Self(), BoxName: "oak", House: ident.NewHouseID(), HouseName: "Oak Street",
+		Keeper: ident.NewAccountID(), KeeperKey: testKey(t, 101).Public(), Nonce: roster.NewNonce(),
+	}, testKey(t, 1)))
+	desk, err := New(Config{Host: hosts[0], Key: testKey(t, 1), Circle: w.now, Admit: w.admit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := p2ptest.Run(t, hosts[0])
+	w.boxes = []*member{{Box: first, key: testKey(t, 1)}}
+	boxes := []*p2ptest.Box{first}
+	for i, h := range hosts[1:] {
+		h.Handle(echoProtocol, p2p.Members, func(_ context.Context, _ ident.BoxID, s p2p.Stream) { io.Copy(s, s) })
+		j := &joiner{Box: p2ptest.Run(t, h), key: testKey(t, byte(i+2)), app: Application{
+			BoxName: fmt.Sprint("box", i), HouseName: fmt.Sprint("house", i), Keeper: ident.NewAccountID(), KeeperKey: testKey(t, byte(102+i)).Public(),
+		}}
+		j.settle(t, w, <-j.join(t.Context(), issue(t, desk, Terms{Waived: true})))
+		w.boxes = append(w.boxes, &member{Box: j.Box, key: j.key})
+		w.spread()
+		boxes = append(boxes, j.Box)
+	}
+	talk(t, boxes[0], boxes[1].Self())
+	talk(t, boxes[1], boxes[2].Self()) // which met through the first
+	talk(t, boxes[0], boxes[2].Self())
 }

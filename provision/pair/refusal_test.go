@@ -3,6 +3,8 @@ package pair
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -372,5 +374,19 @@ func TestEveryCodeHasASentence(t *testing.T) {
 			t.Errorf("code %d and %d: %q", c, other, s)
 		}
 		seen[s] = c
+	}
+}
+
+func TestATicketServesNearAndFar(t *testing.T) {
+	var all []netip.AddrPort
+	for _, a := range []string{"8.0.0.1:1", "8.0.0.2:1", "8.0.0.3:1", "192.168.1.2:1", "10.0.0.2:1"} {
+		all = append(all, netip.MustParseAddrPort(a))
+	}
+	got := fmt.Sprint(bestMix(all))
+	if want := "[8.0.0.1:1 192.168.1.2:1 8.0.0.2:1 8.0.0.3:1 10.0.0.2:1]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := bestMix(all[3:]); len(got) != 2 {
+		t.Errorf("without a public address: %v", got)
 	}
 }
