@@ -132,7 +132,7 @@ func TestFailAnywhere(t *testing.T) {
 
 // TestDiskFull fills the disk so that no file can grow, at sizes from nothing to plenty.
 func TestDiskFull(t *testing.T) {
-	const seed = 1
+	const seed = 2 // with batches that are larger than a segment
 	d := vfstest.New(seed)
 	w, err := life(d, seed, model{}, true)
 	must(t, err)
