@@ -20,8 +20,8 @@ const (
 	// keptHeader is on every answer to a write: the houses that have it on disk. 1
 	// means: kept in this house, on its way to the others.
 	keptHeader = "Redhen-Kept"
-	// besideHeader names the file that a write became, when the name it asked for
-	// was given to something else meanwhile.
+	// besideHeader is the path inside the space of what a write became, when what it
+	// meant had been changed by someone else meanwhile.
 	besideHeader = "Redhen-Beside"
 	// insistHeader of a request is the number of houses without which it is to be refused.
 	insistHeader = "Redhen-Insist"
@@ -232,10 +232,9 @@ func (q *request) write() (space.WriteOptions, error) {
 func (q *request) kept(a space.Answer) {
 	head := q.w.Header()
 	head.Set(keptHeader, strconv.Itoa(a.Kept))
-	if a.Beside {
+	if a.Beside { // the ETag would be that of another file than the one asked for
 		head.Set(besideHeader, escapePath(a.Info.Path))
-	}
-	if tag := a.Info.ETag(); tag != "" {
+	} else if tag := a.Info.ETag(); tag != "" {
 		head.Set("ETag", tag)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -185,15 +186,71 @@ func TestPutKeepsTheTimeOfTheClient(t *testing.T) {
 func TestABrokenUploadChangesNothing(t *testing.T) {
 	d := openDoor(t)
 	d.want(201, "PUT", "/a", "whole")
-	r := httptest.NewRequest("PUT", "/dav/anna/a", io.MultiReader(strings.NewReader("par"), brokenReader{}))
-	r.ContentLength = 100
-	r.SetBasicAuth(testName, testPassword)
-	w := httptest.NewRecorder()
-	New(d.cfg).ServeHTTP(w, r)
+	w := d.handle("PUT", "/a", io.MultiReader(strings.NewReader("par"), brokenReader{}))
 	if w.Code != 400 || !strings.Contains(w.Body.String(), "in part") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	d.wantBody("/a", "whole")
+}
+
+// watchedBody gives size zero bytes, and calls at on the way.
+type watchedBody struct {
+	size int64
+	at   func()
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	if b.size == 0 {
+		return 0, io.EOF
+	}
+	b.at()
+	n := min(b.size, int64(len(p)))
+	clear(p[:n])
+	b.size -= n
+	return int(n), nil
+}
+
+// handle lets the handler answer without a network between.
+func (d *door) handle(method, path string, body io.Reader) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "/dav/anna"+path, body)
+	r.SetBasicAuth(testName, testPassword)
+	w := httptest.NewRecorder()
+	New(d.cfg).ServeHTTP(w, r)
+	return w
+}
+
+func TestAnEditMeanwhileIsKeptBeside(t *testing.T) {
+	d := openDoor(t)
+	d.want(201, "PUT", "/a.txt", "old")
+	once := false
+	w := d.handle("PUT", "/a.txt", &watchedBody{4, func() {
+		if !once {
+			once = true
+			d.want(204, "PUT", "/a.txt", "theirs")
+		}
+	}})
+	beside := w.Header().Get("Redhen-Beside")
+	if w.Code != 204 || !strings.Contains(beside, "kept") || w.Header().Get("ETag") != "" {
+		t.Errorf("got %d, %v", w.Code, w.Header())
+	}
+	d.wantBody("/a.txt", "theirs")
+	d.wantBody(beside, "\x00\x00\x00\x00")
+}
+
+func TestAnUploadIsNeverWholeInMemory(t *testing.T) {
+	d := openDoor(t)
+	var most, reads uint64
+	w := d.handle("PUT", "/big", &watchedBody{96 << 20, func() {
+		if reads++; reads%64 == 0 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+		}
+	}})
+	if w.Code != 201 || most == 0 || most > 32<<20 {
+		t.Errorf("got %d, %d bytes of memory", w.Code, most)
+	}
 }
 
 type brokenReader struct{}

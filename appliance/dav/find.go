@@ -121,6 +121,9 @@ func (t *tree) load(name string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.Path == "/" {
+		info.Name = t.q.space
+	}
 	return t.add(name, info), nil
 }
 
@@ -284,7 +287,9 @@ func (f fileInfo) Mode() os.FileMode {
 func (f fileInfo) ETag(context.Context) (string, error) { return f.info.ETag(), nil }
 
 // ContentType goes by the name.
-func (f fileInfo) ContentType(context.Context) (string, error) { return contentType(f.info.Name), nil }
+func (f fileInfo) ContentType(context.Context) (string, error) {
+	return space.ContentType(f.info.Name), nil
+}
 
 // quota returns the two properties of RFC 4331.
 func (t *tree) quota() map[string]string {

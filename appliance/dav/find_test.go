@@ -92,6 +92,9 @@ func TestLiveProperties(t *testing.T) {
 			t.Errorf("%s is not in %s", want, a.body)
 		}
 	}
+	if a := d.want(207, "PROPFIND", "/", "", "Depth: 0"); !strings.Contains(a.body, ">anna</D:displayname>") {
+		t.Errorf("the space does not bear its name: %s", a.body)
+	}
 	quota := `<D:propfind xmlns:D="DAV:"><D:prop><D:quota-used-bytes/><D:quota-available-bytes/></D:prop></D:propfind>`
 	a = d.want(207, "PROPFIND", "/", quota, "Depth: 0")
 	if !strings.Contains(a.body, ">1000</D:quota-used-bytes>") || !strings.Contains(a.body, ">2000</D:quota-available-bytes>") {

@@ -2,10 +2,8 @@ package dav
 
 import (
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
-	"path"
 
 	"redhen/appliance/space"
 )
@@ -23,7 +21,7 @@ func (q *request) get() error {
 	info := f.Info()
 	head := q.w.Header()
 	head.Set("ETag", info.ETag())
-	head.Set("Content-Type", contentType(info.Name))
+	head.Set("Content-Type", space.ContentType(info.Name))
 	head.Set("Cache-Control", "private, no-cache")
 	// A page that somebody stored must not act with the rights of our own pages.
 	head.Set("Content-Security-Policy", "sandbox")
@@ -39,14 +37,6 @@ func (q *request) get() error {
 	}
 	w.send()
 	return nil
-}
-
-// contentType tells the type by the name's ending alone: a listing must not fetch bytes.
-func contentType(name string) string {
-	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
-		return t
-	}
-	return "application/octet-stream"
 }
 
 // escapePath returns a path as a header or href carries it.
