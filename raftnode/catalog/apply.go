@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"redhen/raftnode/kv"
 	"redhen/raftnode/manifest"
@@ -103,23 +105,29 @@ func (t *txn) remember(out Outcome) {
 	if t.w.Floor <= floor {
 		return
 	}
-	first := t.w.ID
-	first.Seq = floor
-	end := string(writeKey(tableOutcomes, WriteID{t.w.ID.Box, t.w.ID.Inc, t.w.Floor}))
-	var old [][]byte
-	for k := range t.tx.Scan(incarnationKey(tableOutcomes, t.w.ID), writeKey(tableOutcomes, first)) {
-		if string(k) >= end {
-			break
-		}
-		if len(old) == forgetSteps {
-			return // the next write goes on: a floor that is too low forgets nothing
-		}
-		old = append(old, append([]byte(nil), k...))
-	}
+	first, end := t.w.ID, t.w.ID
+	first.Seq, end.Seq = floor, t.w.Floor
+	old, reached := t.decidedBetween(first, end)
 	for _, k := range old {
 		t.tx.Delete(k)
 	}
-	t.tx.Put(incarnationKey(tableFloors, t.w.ID), encode(t.w.Floor))
+	t.tx.Put(incarnationKey(tableFloors, t.w.ID), encode(reached))
+}
+
+// decidedBetween returns the keys of at most forgetSteps outcomes of one
+// incarnation from first on and below end, and the number that this reaches.
+func (t *txn) decidedBetween(first, end WriteID) (keys [][]byte, reached uint64) {
+	stop := string(writeKey(tableOutcomes, end))
+	for k := range t.tx.Scan(incarnationKey(tableOutcomes, first), writeKey(tableOutcomes, first)) {
+		if string(k) >= stop {
+			break
+		}
+		if len(keys) == forgetSteps {
+			return keys, binary.BigEndian.Uint64(k[len(k)-8:]) // the next write goes on
+		}
+		keys = append(keys, slices.Clone(k))
+	}
+	return keys, end.Seq
 }
 
 // at tells where an entry is, as the outcome of a write.
