@@ -54,7 +54,7 @@ func (h *Host) watch(ctx context.Context, wg *sync.WaitGroup) {
 				h.h.Peerstore().ClearAddrs(c.RemotePeer())
 			}
 			start(c)
-			h.nudge(boxID(c.RemotePeer()))
+			h.connected(boxID(c.RemotePeer()))
 			h.change()
 		},
 		DisconnectedF: func(_ network.Network, c network.Conn) {

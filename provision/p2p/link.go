@@ -71,8 +71,9 @@ type link struct {
 	conn     network.Conn          // to which sent belongs
 	told     time.Time             // last try to send records
 
-	news atomic.Bool // there is a new way to try: no waiting
-	lost time.Time   // guarded by Host.mu
+	news  atomic.Bool        // there is a new way to try: no waiting
+	lost  time.Time          // guarded by Host.mu
+	abort context.CancelFunc // ends a dial under way; guarded by Host.mu
 }
 
 // SetMembers tells who belongs to the circle: the active boxes of the roster, this

@@ -41,9 +41,11 @@ func (h *Host) redial(ctx context.Context, l *link) time.Duration {
 		return maxRedial
 	}
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	h.setAbort(l, cancel)
 	err := h.dial(dialing, l.peer, addrs)
+	h.setAbort(l, nil)
 	cancel()
-	if err == nil {
+	if state, _ := h.stateOf(l.peer); state != None {
 		l.next = time.Now().Add(minRedial)
 		return 0
 	}
@@ -55,6 +57,24 @@ func (h *Host) redial(ctx context.Context, l *link) time.Duration {
 	l.fails++
 	l.next = time.Now().Add(wait)
 	return wait
+}
+
+// setAbort says how the dial under way is ended when the other side comes first.
+func (h *Host) setAbort(l *link, abort context.CancelFunc) {
+	h.mu.Lock()
+	l.abort = abort
+	h.mu.Unlock()
+}
+
+// connected has a link looked at that has just got a connection.
+func (h *Host) connected(box ident.BoxID) {
+	h.mu.Lock()
+	l := h.links[box]
+	if l != nil && l.abort != nil {
+		l.abort()
+	}
+	h.mu.Unlock()
+	h.nudge(box)
 }
 
 // dialAddrs returns every way to a box: where it says it is, where we heard it

@@ -214,3 +214,25 @@ func link(a, b *Box) p2p.Link {
 	}
 	return p2p.Link{}
 }
+
+// Two homes without any public member left: each knows where the other was last.
+func TestTwoHomesFindEachOtherWithoutARelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		relay, a, b, ra, _ := homes(t, n, PortRestricted, PortRestricted)
+		waitState(t, a, b, p2p.Direct, 30*time.Second)
+		time.Sleep(time.Minute)
+		relay.Stop()
+		time.Sleep(time.Hour)
+		if a.State(b) != p2p.Direct {
+			t.Fatal("the link did not outlive the relay")
+		}
+		ra.Cut(true)
+		waitState(t, b, a, p2p.None, 10*time.Second)
+		time.Sleep(20 * time.Second) // shorter than a NAT forgets
+		ra.Cut(false)
+		d := waitState(t, a, b, p2p.Direct, time.Minute)
+		t.Logf("direct after %v", d)
+		talk(t, a, b)
+	})
+}
