@@ -1,0 +1,131 @@
+package status
+
+import (
+	"errors"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/provision/p2p"
+	"redhen/provision/roster"
+	"redhen/raftnode"
+	"redhen/raftnode/directory"
+)
+
+// Facts is all that a Report is made of: what was seen at one moment.
+type Facts struct {
+	Now     time.Time // its location is that of all times in words
+	Started time.Time // of the program on this box
+	Self    ident.BoxID
+	Circle  Circle
+	// Boxes is what boxes know of themselves; boxes that did not answer are missing.
+	Boxes []raftnode.Status
+	// Links is how this box reaches the others; boxes that are not in it count by their beats.
+	Links []p2p.Link
+	// Outside says that some box of the circle can be reached from the internet.
+	Outside bool
+	Disk    Disk
+	Alarms  []Alarm
+}
+
+// Circle is what the directory says, without what is secret.
+type Circle struct {
+	Name      string
+	Houses    []HouseFacts // those with active boxes
+	Boxes     []BoxFacts   // active ones
+	Spaces    []SpaceFacts // the circle's own records first
+	Petitions []Petition
+}
+
+// HouseFacts names a house.
+type HouseFacts struct {
+	ID   ident.HouseID
+	Name string
+}
+
+// BoxFacts is one active box.
+type BoxFacts struct {
+	ID     ident.BoxID
+	Name   string
+	House  ident.HouseID
+	Keeper string // full name, or login name
+	Given  int64  // bytes for the circle; 0: no limit
+}
+
+// SpaceFacts is one space.
+type SpaceFacts struct {
+	ID     ident.ShardID
+	Name   string // empty for the circle's own records
+	Title  string
+	Copies int // wanted
+}
+
+// Petition is a box that is said to be gone, while further keepers must agree.
+type Petition struct {
+	Box         string
+	Replacement string // name of the box that takes its place; may be empty
+	Needs       int
+	Since       time.Time
+}
+
+// Disk is the room where this box keeps everything. The zero value is not known.
+type Disk struct{ Total, Free int64 }
+
+// Alarm is a fault that the assembler of the box found, such as at its start.
+type Alarm struct {
+	Code  Code
+	Box   ident.BoxID // empty: this one
+	Since time.Time
+	// Detail is for a helper, and may be an error's text.
+	Detail string
+}
+
+// circleCopies is in how many houses the circle's own records must be.
+const circleCopies = 3
+
+// ReadCircle takes from the directory what a report needs.
+func ReadCircle(v directory.View) (Circle, error) {
+	r := v.Roster()
+	if r == nil {
+		return Circle{}, errors.New("status: this box is in no circle")
+	}
+	c := Circle{Name: r.Name(), Spaces: []SpaceFacts{{ID: ident.CircleShard, Copies: circleCopies}}}
+	for _, h := range r.Houses() {
+		c.Houses = append(c.Houses, HouseFacts{h.ID, h.Name})
+	}
+	for _, b := range r.Members() {
+		c.Boxes = append(c.Boxes, BoxFacts{
+			ID: b.ID, Name: b.Name, House: b.House, Keeper: personName(v, b.Keeper), Given: v.BoxSettings(b.ID).Given,
+		})
+	}
+	for _, s := range v.Spaces() {
+		c.Spaces = append(c.Spaces, SpaceFacts{ID: s.ID, Name: s.Name, Title: s.Title, Copies: s.WantedCopies()})
+	}
+	for _, p := range v.Petitions() {
+		if one, ok := readPetition(r, p); ok {
+			c.Petitions = append(c.Petitions, one)
+		}
+	}
+	return c, v.Err()
+}
+
+func readPetition(r *roster.State, p directory.Petition) (Petition, bool) {
+	body, err := p.Change.GoneBody()
+	if err != nil {
+		return Petition{}, false
+	}
+	_, missing, err := r.Gather(p.Change)
+	if err != nil {
+		return Petition{}, false // it can no longer succeed
+	}
+	lost, _ := r.Box(body.Box)
+	fresh, _ := r.Box(body.Replacement)
+	return Petition{Box: lost.Name, Replacement: fresh.Name, Needs: missing, Since: time.UnixMilli(p.Since)}, true
+}
+
+func personName(v directory.View, id ident.AccountID) string {
+	a, _ := v.Account(id)
+	if a.FullName != "" {
+		return a.FullName
+	}
+	return a.Name
+}

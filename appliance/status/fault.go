@@ -1,0 +1,103 @@
+package status
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Code names a kind of fault. The texts are shown by --json and never change.
+type Code string
+
+// Weight says how grave a fault is.
+type Weight int
+
+// The weights.
+const (
+	Note   Weight = iota // good to know; everything may still be safe
+	Care                 // not everything is as wanted
+	Danger               // something could be lost, or is
+)
+
+// String returns one word.
+func (w Weight) String() string { return [...]string{"note", "care", "danger"}[w] }
+
+// MarshalText writes the word.
+func (w Weight) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads the word; an unknown one is Care.
+func (w *Weight) UnmarshalText(b []byte) error {
+	*w = Care
+	for _, known := range []Weight{Note, Care, Danger} {
+		if known.String() == string(b) {
+			*w = known
+		}
+	}
+	return nil
+}
+
+// Fault is something that is not as it should be, in the words of people.
+type Fault struct {
+	Code   Code      `json:"code"`
+	Weight Weight    `json:"weight"`
+	Since  time.Time `json:"since,omitzero"`
+	// What happened.
+	What string `json:"what"`
+	// Lost says whether anything is lost.
+	Lost string `json:"lost"`
+	// Heals says what heals by itself.
+	Heals string `json:"heals"`
+	// Do is the one thing to do.
+	Do string `json:"do"`
+	// Help says who can help.
+	Help string `json:"help"`
+	// Details are for a helper; they may use any word.
+	Details []string `json:"details,omitempty"`
+}
+
+// row is one kind of fault: how it is found, and its words. {name} in a text
+// stands for what find says of it.
+type row struct {
+	code   Code
+	weight Weight
+	find   func(*scene) []finding
+
+	what, lost, heals, do, help string
+}
+
+// finding is one fault that was found.
+type finding struct {
+	about   map[string]string
+	since   time.Time
+	details []string
+}
+
+// scene is what the rows look at.
+type scene struct {
+	Facts
+	tally  *tally
+	report *Report
+}
+
+func findFaults(s *scene) []Fault {
+	faults := []Fault{}
+	for _, r := range table() {
+		for _, f := range r.find(s) {
+			faults = append(faults, r.tell(f))
+		}
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int { return int(b.Weight) - int(a.Weight) })
+	return faults
+}
+
+func (r row) tell(f finding) Fault {
+	var pairs []string
+	for _, k := range slices.Sorted(maps.Keys(f.about)) {
+		pairs = append(pairs, "{"+k+"}", f.about[k])
+	}
+	words := strings.NewReplacer(pairs...)
+	fill := func(text string) string { return capital(words.Replace(text)) }
+	return Fault{Code: r.code, Weight: r.weight, Since: f.since, Details: f.details,
+		What: fill(r.what), Lost: fill(r.lost), Heals: fill(r.heals), Do: fill(r.do), Help: fill(r.help)}
+}

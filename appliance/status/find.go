@@ -1,0 +1,330 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/raftnode"
+	"redhen/raftnode/directory"
+)
+
+// Bounds of the rules.
+const (
+	// clockSkew is how far clocks may be apart; an answer takes 2 s at most.
+	clockSkew = 2 * time.Minute
+	// settleIn is how long after a start missing bytes are not yet told: they are being counted.
+	settleIn = 5 * time.Minute
+	// A disk is full below fullBytes, and nearly so below a tenth or lowBytes, whatever is less.
+	fullBytes = 64 << 20
+	lowBytes  = 10 << 30
+)
+
+// one is the only finding, about pairs of names and texts.
+func one(pairs ...string) []finding { return []finding{about(pairs...)} }
+
+func about(pairs ...string) finding {
+	f := finding{about: map[string]string{}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		f.about[pairs[i]] = pairs[i+1]
+	}
+	return f
+}
+
+// aboutBox is a finding about a box: box, house, keeper, and further pairs.
+func (s *scene) aboutBox(id ident.BoxID, pairs ...string) finding {
+	b, ok := s.tally.boxes[id]
+	if !ok {
+		b.Name = "a box"
+	}
+	keeper := "The keeper of " + b.Name
+	if b.Keeper != "" {
+		keeper = b.Keeper + ", who keeps " + b.Name
+	}
+	return about(append([]string{"box", b.Name, "house", s.tally.houseName(b.House), "keeper", keeper}, pairs...)...)
+}
+
+// which are the spaces of the report that a rule is about.
+func (s *scene) which(rule func(Space) bool) (list []Space) {
+	for _, sp := range s.report.Spaces {
+		if rule(sp) {
+			list = append(list, sp)
+		}
+	}
+	return list
+}
+
+func (s *scene) several() bool { return len(s.Circle.Houses) > 1 }
+
+// alone reports whether this house reaches no other.
+func (s *scene) alone() bool {
+	return s.several() && len(s.tally.awayHouses()) == len(s.Circle.Houses)-1
+}
+
+func findAlone(s *scene) []finding {
+	if !s.alone() {
+		return nil
+	}
+	return one("house", s.report.House)
+}
+
+func findAway(s *scene) (list []finding) {
+	for _, h := range s.report.Houses {
+		if h.Reached.How != Away {
+			continue
+		}
+		var keepers []string
+		for _, b := range h.Boxes {
+			if b.Keeper != "" && !slices.Contains(keepers, b.Keeper) {
+				keepers = append(keepers, b.Keeper)
+			}
+		}
+		since := "this box was started"
+		if !h.Reached.Since.IsZero() {
+			since = When(h.Reached.Since, s.Now)
+		}
+		help := "Whoever lives there"
+		if len(keepers) > 0 {
+			help = listWords(keepers) + ", or whoever is at " + h.Name
+		}
+		f := about("house", h.Name, "since", since, "keepers", help)
+		f.since = h.Reached.Since
+		list = append(list, f)
+	}
+	return list
+}
+
+func findOneHouse(s *scene) []finding {
+	if s.several() {
+		return nil
+	}
+	return one("house", orElse(s.report.House, "this one"))
+}
+
+func findFewHouses(s *scene) []finding {
+	wanted := 0
+	for _, sp := range s.report.Spaces {
+		wanted = max(wanted, sp.Wanted)
+	}
+	if !s.several() || wanted <= len(s.Circle.Houses) {
+		return nil
+	}
+	return one("copies", numberWord(wanted), "houses", numberWord(len(s.Circle.Houses)))
+}
+
+func findApart(s *scene) []finding {
+	if list := s.which(func(sp Space) bool { return sp.Apart }); len(list) > 0 && !s.alone() {
+		away := ""
+		if names := s.tally.awayHouses(); len(names) > 0 {
+			away = ": " + listWords(names)
+		}
+		return one("spaces", spacesWords(list), "away", away)
+	}
+	return nil
+}
+
+func findWaiting(s *scene) []finding {
+	list := s.which(func(sp Space) bool { return sp.Waiting > 0 })
+	if len(list) == 0 {
+		return nil
+	}
+	n := 0
+	for _, sp := range list {
+		n += sp.Waiting
+	}
+	return one("spaces", spacesWords(list)+map[bool]string{true: " is", false: " are"}[n == 1], "changes", count(n, "change", "changes"))
+}
+
+// findGrowing tells of copies that houses in reach do not have yet.
+func findGrowing(s *scene) []finding {
+	var where, details []string
+	list := s.which(func(sp Space) bool {
+		here := 0
+		for _, l := range sp.Late {
+			if l.Away {
+				here++ // it is told as a house that is away
+				continue
+			}
+			if !slices.Contains(where, l.House) {
+				where = append(where, l.House)
+			}
+			details = append(details, fmt.Sprintf("%s at %s: %d behind, bytes missing: %v", sp.Title, l.Box, l.Behind, l.Bytes))
+		}
+		return sp.Known && (here < len(sp.Late) || len(sp.Houses)+here < sp.Possible)
+	})
+	if len(list) == 0 {
+		return nil
+	}
+	text := ""
+	if slices.SortFunc(where, byName); len(where) > 0 {
+		text = " at " + listWords(where)
+	}
+	f := about("spaces", spacesWords(list), "where", text)
+	f.details = details
+	return []finding{f}
+}
+
+func findUnheard(s *scene) []finding {
+	if list := s.which(func(sp Space) bool { return !sp.Known && !sp.Apart }); len(list) > 0 && !s.alone() {
+		return one("spaces", spacesWords(list))
+	}
+	return nil
+}
+
+func findBytesMissing(s *scene) []finding {
+	if s.Now.Sub(s.Started) < settleIn {
+		return nil
+	}
+	list := s.which(func(sp Space) bool {
+		return sp.Known && sp.Copies == 0 && slices.ContainsFunc(sp.Late, func(l Late) bool { return l.Bytes })
+	})
+	if len(list) == 0 {
+		return nil
+	}
+	away := ""
+	if names := s.tally.awayHouses(); len(names) > 0 {
+		away = " Away now: " + listWords(names) + "."
+	}
+	return one("spaces", spacesWords(list), "away", away)
+}
+
+func findPetitions(s *scene) (list []finding) {
+	for _, p := range s.Circle.Petitions {
+		replacement := ""
+		if p.Replacement != "" {
+			replacement = " and that " + p.Replacement + " takes its place"
+		}
+		f := about("box", p.Box, "replacement", replacement, "needs", capital(numberWord(p.Needs))+plural(p.Needs, " more keeper", " more keepers"),
+			"since", p.Since.In(s.Now.Location()).Format("2 Jan"))
+		f.since = p.Since
+		list = append(list, f)
+	}
+	return list
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// perBox gathers, box by box, the spaces whose shard status obeys a rule.
+func (s *scene) perBox(rule func(raftnode.ShardStatus) (detail string, ok bool)) (list []finding) {
+	for _, st := range s.Boxes {
+		var details []string
+		spaces := s.which(func(sp Space) bool {
+			i := slices.IndexFunc(st.Shards, func(sh raftnode.ShardStatus) bool { return sh.Shard == sp.ID })
+			if i < 0 {
+				return false
+			}
+			detail, ok := rule(st.Shards[i])
+			if ok {
+				details = append(details, sp.ID.String()+": "+detail)
+			}
+			return ok
+		})
+		if len(spaces) > 0 {
+			f := s.aboutBox(st.Box, "spaces", spacesWords(spaces))
+			f.details = details
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// isNewer reports whether a copy stopped for something it does not know.
+func isNewer(failed string) bool {
+	return strings.Contains(failed, directory.ErrUnknown.Error()) || strings.Contains(failed, "this version of redhen does not know it")
+}
+
+func findStopped(newer bool) func(*scene) []finding {
+	return func(s *scene) []finding {
+		return s.perBox(func(sh raftnode.ShardStatus) (string, bool) {
+			return sh.Failed, sh.Failed != "" && isNewer(sh.Failed) == newer
+		})
+	}
+}
+
+func findTrouble(s *scene) []finding {
+	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) { return sh.Trouble, sh.Trouble != "" })
+}
+
+func findMended(s *scene) (list []finding) {
+	for _, st := range s.Boxes {
+		n := 0
+		spaces := s.which(func(sp Space) bool {
+			i := slices.IndexFunc(st.Shards, func(sh raftnode.ShardStatus) bool { return sh.Shard == sp.ID && sh.Mended > 0 })
+			if i >= 0 {
+				n += st.Shards[i].Mended
+			}
+			return i >= 0
+		})
+		if n > 0 {
+			list = append(list, s.aboutBox(st.Box, "spaces", spacesWords(spaces), "were", plural(n, "was", "were"),
+				"pieces", capital(numberWord(n))+plural(n, " piece", " pieces")))
+		}
+	}
+	return list
+}
+
+func findAlarms(code Code) func(*scene) []finding {
+	return func(s *scene) (list []finding) {
+		for _, a := range s.Alarms {
+			if a.Code != code {
+				continue
+			}
+			box := a.Box
+			if box == "" {
+				box = s.Self
+			}
+			f := s.aboutBox(box)
+			f.since, f.details = a.Since, []string{a.Detail}
+			list = append(list, f)
+		}
+		return list
+	}
+}
+
+func findDisk(full bool) func(*scene) []finding {
+	return func(s *scene) []finding {
+		d := s.Disk
+		isFull := d.Free < fullBytes
+		isLow := d.Free < min(d.Total/10, lowBytes)
+		if d.Total == 0 || full != isFull || !isFull && !isLow {
+			return nil
+		}
+		return []finding{s.aboutBox(s.Self, "free", Bytes(d.Free), "total", Bytes(d.Total))}
+	}
+}
+
+// findClock tells of boxes whose clock differs from most others'.
+func findClock(s *scene) (list []finding) {
+	own := s.tally.answers[s.Self]
+	var off []ident.BoxID
+	for _, st := range s.Boxes {
+		if d := time.Duration(st.Time-own.Time) * time.Millisecond; own.Time != 0 && d.Abs() > clockSkew {
+			off = append(off, st.Box)
+		}
+	}
+	tell := func(box ident.BoxID, others string, by int64) {
+		list = append(list, s.aboutBox(box, "others", others, "by", spell(time.Duration(by)*time.Millisecond)))
+	}
+	if len(off) > 1 && len(off) == len(s.Boxes)-1 { // then it is ours that is wrong
+		tell(s.Self, "the others", s.tally.answers[off[0]].Time-own.Time)
+		return list
+	}
+	for _, box := range off {
+		tell(box, orElse(s.report.Box, "this box"), s.tally.answers[box].Time-own.Time)
+	}
+	return list
+}
+
+func findOutside(s *scene) []finding {
+	if away := s.tally.awayHouses(); !s.Outside && len(away) > 0 {
+		return one("away", listWords(away))
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+// Package status answers "is everything safe?": it turns what boxes know of
+// themselves into one report in the words of people, holds the one table of faults,
+// keeps the diary, and gives figures to Prometheus.
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/provision/p2p"
+	"redhen/raftnode"
+	"redhen/raftnode/directory"
+)
+
+// Node is what status asks the box's node.
+type Node interface {
+	CircleStatus(ctx context.Context) ([]raftnode.Status, error)
+	Directory(fn func(directory.View) error) error
+	// Command proposes a row of the diary.
+	Command(ctx context.Context, c directory.Command) (directory.Outcome, error)
+}
+
+var _ Node = (*raftnode.Node)(nil)
+
+// Config is what a Watch looks at. Box and Node are needed.
+type Config struct {
+	Box  ident.BoxID
+	Node Node
+	// Links tells how this box reaches the others; nil: by its beats alone. (*p2p.Host).Links fits.
+	Links func() []p2p.Link
+	// Outside tells whether some box of the circle can be reached from the internet; nil: yes.
+	Outside func() bool
+	// Disk tells the room of the state directory; nil: not known. See DiskOf.
+	Disk func() (Disk, error)
+	// Alarms tells the faults that only the assembler of the box knows; nil: none.
+	Alarms func() []Alarm
+
+	Now    func() time.Time // nil: time.Now; its location is that of the words
+	Logger *slog.Logger     // nil: none
+
+	// Fresh is how old a report may be that is given out again; 0: one second.
+	Fresh time.Duration
+	// AwayAfter is how long a house is silent before the diary says so; 0: two minutes.
+	AwayAfter time.Duration
+}
+
+// Watch gives reports. It is safe for concurrent use.
+type Watch struct {
+	cfg     Config
+	started time.Time
+
+	mu   sync.Mutex // guards last, and that one question is asked at a time
+	last Report
+	at   time.Time
+}
+
+// New returns a Watch.
+func New(cfg Config) (*Watch, error) {
+	if cfg.Node == nil || cfg.Box == "" {
+		return nil, errors.New("status: incomplete config")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Fresh == 0 {
+		cfg.Fresh = time.Second
+	}
+	if cfg.AwayAfter == 0 {
+		cfg.AwayAfter = 2 * time.Minute
+	}
+	return &Watch{cfg: cfg, started: cfg.Now()}, nil
+}
+
+// Report asks all boxes in reach and says how the circle is. It fails on a box that
+// is in no circle.
+func (w *Watch) Report(ctx context.Context) (Report, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := w.cfg.Now(); !w.at.IsZero() && now.Sub(w.at).Abs() < w.cfg.Fresh {
+		return w.last, nil
+	}
+	f, err := w.facts(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	w.last, w.at = Build(f), w.cfg.Now()
+	return w.last, nil
+}
+
+func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
+	f = Facts{Started: w.started, Self: w.cfg.Box, Outside: true}
+	err = w.cfg.Node.Directory(func(v directory.View) (err error) {
+		f.Circle, err = ReadCircle(v)
+		return err
+	})
+	if err != nil {
+		return f, err
+	}
+	if f.Boxes, err = w.cfg.Node.CircleStatus(ctx); err != nil {
+		return f, fmt.Errorf("ask the boxes: %w", err)
+	}
+	f.Now = w.cfg.Now()
+	if w.cfg.Links != nil {
+		f.Links = w.cfg.Links()
+	}
+	if w.cfg.Outside != nil {
+		f.Outside = w.cfg.Outside()
+	}
+	if w.cfg.Alarms != nil {
+		f.Alarms = w.cfg.Alarms()
+	}
+	if w.cfg.Disk != nil {
+		if f.Disk, err = w.cfg.Disk(); err != nil {
+			w.cfg.Logger.Warn("room of the disk is not known", "err", err)
+		}
+	}
+	return f, nil
+}
+
+// DiskOf returns the room of the file system that holds dir.
+func DiskOf(dir string) (Disk, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return Disk{}, fmt.Errorf("room of %s: %w", dir, err)
+	}
+	size := int64(st.Bsize)
+	return Disk{Total: int64(st.Blocks) * size, Free: int64(st.Bavail) * size}, nil
+}

@@ -1,0 +1,176 @@
+package status
+
+// The codes of all faults that redhen knows.
+const (
+	CodeAlone          Code = "alone"
+	CodeApart          Code = "apart"
+	CodeBytesMissing   Code = "bytes-missing"
+	CodeStoppedNewer   Code = "stopped-newer"
+	CodeStoppedDamaged Code = "stopped-damaged"
+	CodeLogDamaged     Code = "log-damaged"
+	CodeDiskFull       Code = "disk-full"
+	CodeHouseAway      Code = "house-away"
+	CodeOneHouse       Code = "one-house"
+	CodeWaiting        Code = "writes-waiting"
+	CodeGrowing        Code = "copies-growing"
+	CodeUnheard        Code = "not-known"
+	CodePetition       Code = "gone-waits"
+	CodeDiskNearlyFull Code = "disk-nearly-full"
+	CodeClock          Code = "clock-wrong"
+	CodeTrouble        Code = "housekeeping"
+	CodeFewHouses      Code = "too-few-houses"
+	CodeMended         Code = "mended"
+	CodeOutside        Code = "nobody-outside"
+)
+
+const nothingLost = "Nothing is lost."
+
+// table holds every fault that redhen knows. Of the same weight, the first counts most.
+func table() []row {
+	return append(append(dangers(), cares()...), notes()...)
+}
+
+func dangers() []row {
+	return []row{{
+		code: CodeBytesMissing, weight: Danger, find: findBytesMissing,
+		what:  "Parts of {spaces} are at no house that is in reach.",
+		lost:  "Not as long as a house that is away has them.{away}",
+		heals: "As soon as a house that has them is back, they are copied from there.",
+		do:    "Bring the houses that are away back, or open an older version of the file.",
+		help:  "The keepers of the houses that are away.",
+	}, {
+		code: CodeDiskFull, weight: Danger, find: findDisk(true),
+		what:  "The disk of {box} is full: {free} of {total} are left.",
+		lost:  nothingLost + " New files cannot be kept here until there is room.",
+		heals: "Removed files make room after 30 days.",
+		do:    "Remove what nobody needs, or give {box} a larger disk.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeAlone, weight: Danger, find: findAlone,
+		what:  "No other house is in reach from {house}.",
+		lost:  nothingLost + " But what is written now is in this house only, until another one is back.",
+		heals: "When a house is back, both tell each other what is new.",
+		do:    "See whether the internet works in this house; else wait for the others.",
+		help:  "Whoever looks after the internet here; the keepers of the other houses.",
+	}, {
+		code: CodeApart, weight: Danger, find: findApart,
+		what:  "Too few houses are in reach to settle what is written to {spaces}.",
+		lost:  nothingLost + " New writes are kept in one house; others may be working without us.",
+		heals: "When enough houses are back, everything is brought together; nobody's work is dropped.",
+		do:    "Carry on. If a house is gone for good, say so on the page of the houses.",
+		help:  "The keepers of the houses that are away{away}.",
+	}}
+}
+
+func cares() []row {
+	return []row{{
+		code: CodeLogDamaged, weight: Care, find: findAlarms(CodeLogDamaged),
+		what:  "The disk of {box} at {house} damaged what the box had noted last.",
+		lost:  "Nothing that another house has too. What was written at {house} alone in the last moments may be.",
+		heals: "The other houses carry on without the copies of {box}.",
+		do:    "Put a new card or disk into {box} and let it join again in its own place.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeStoppedNewer, weight: Care, find: findStopped(true),
+		what:  "{box} at {house} has stopped keeping {spaces}: the other boxes are newer, and it does not understand them.",
+		lost:  nothingLost + " The other houses carry on.",
+		heals: "Nothing by itself, until the box is updated.",
+		do:    "Update {box}.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeStoppedDamaged, weight: Care, find: findStopped(false),
+		what:  "{box} at {house} found damage in its list of {spaces}, and no longer uses that list.",
+		lost:  "Nothing that another house has too.",
+		heals: "The other houses carry on.",
+		do:    "Start {box} again; if this comes back, replace its card or disk.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeHouseAway, weight: Care, find: findAway,
+		what:  "{house} has not been in reach since {since}.",
+		lost:  nothingLost + " What {house} alone had is on its box there.",
+		heals: "When it is back, it catches up by itself.",
+		do:    "If power or internet is off there, wait. If the box is gone for good, say so on the page of the houses.",
+		help:  "{keepers}.",
+	}, {
+		code: CodeOneHouse, weight: Care, find: findOneHouse,
+		what:  "Everything is in one house only: {house}.",
+		lost:  nothingLost + " But a fire there would take everything.",
+		heals: "Nothing by itself.",
+		do:    "Invite a friend's box.",
+		help:  "A friend or relative with a little room beside their router.",
+	}, {
+		code: CodeWaiting, weight: Care, find: findWaiting,
+		what:  "{changes} to {spaces} kept in one house and on the way to others.",
+		lost:  nothingLost,
+		heals: "They go to the other houses as soon as these are in reach.",
+		do:    "Nothing: wait.",
+		help:  "Nobody needs to.",
+	}, {
+		code: CodeGrowing, weight: Care, find: findGrowing,
+		what:  "Copies of {spaces} are still being made{where}.",
+		lost:  nothingLost,
+		heals: "This goes on by itself, also while you use your files.",
+		do:    "Nothing: leave the boxes switched on.",
+		help:  "Nobody needs to.",
+	}, {
+		code: CodeUnheard, weight: Care, find: findUnheard,
+		what:  "No box in reach could say just now how {spaces} are kept.",
+		lost:  "Nothing that we know of.",
+		heals: "The boxes ask each other again by themselves.",
+		do:    "Look again in a minute.",
+		help:  "The keeper of this box, if it stays so.",
+	}, {
+		code: CodePetition, weight: Care, find: findPetitions,
+		what:  "It was said on {since} that {box} is gone for good{replacement}. {needs} must say so too.",
+		lost:  nothingLost,
+		heals: "Nothing by itself: this needs a person.",
+		do:    "Ask another keeper to confirm it.",
+		help:  "Any other keeper of the circle.",
+	}, {
+		code: CodeDiskNearlyFull, weight: Care, find: findDisk(false),
+		what:  "The disk of {box} is nearly full: {free} of {total} are left.",
+		lost:  nothingLost,
+		heals: "Removed files make room after 30 days.",
+		do:    "Remove what nobody needs, or give {box} a larger disk.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeClock, weight: Care, find: findClock,
+		what:  "The clocks of {box} and {others} differ by {by}.",
+		lost:  nothingLost + " But dates of files may be wrong.",
+		heals: "A box sets its clock by the internet within minutes.",
+		do:    "If it stays so, see that {box} has internet, and start it again.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeTrouble, weight: Care, find: findTrouble,
+		what:  "{box} at {house} has trouble looking after its copy of {spaces}.",
+		lost:  "Nothing that we know of.",
+		heals: "It tries again by itself.",
+		do:    "If it stays so for a day, start {box} again.",
+		help:  "{keeper}.",
+	}}
+}
+
+func notes() []row {
+	return []row{{
+		code: CodeFewHouses, weight: Note, find: findFewHouses,
+		what:  "{copies} copies are wanted, and the circle has {houses} houses.",
+		lost:  nothingLost + " Each house has a copy, or is getting one.",
+		heals: "As soon as another house joins, it gets a copy.",
+		do:    "Invite one more friend's box when you can.",
+		help:  "A friend or relative with a little room beside their router.",
+	}, {
+		code: CodeMended, weight: Note, find: findMended,
+		what:  "{pieces} of {spaces} had gone bad on the disk of {box}, and {were} fetched again from another house.",
+		lost:  nothingLost,
+		heals: "It is mended already.",
+		do:    "If this comes back often, replace the card or disk of {box}.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeOutside, weight: Note, find: findOutside,
+		what:  "None of the houses in reach can be called from the internet, so {away} may not find the way back.",
+		lost:  nothingLost,
+		heals: "The boxes go on trying every way they know.",
+		do:    "In one house, let the router pass the box's port through, or switch on “UPnP” there.",
+		help:  "Whoever set up the router in one of the houses.",
+	}}
+}
