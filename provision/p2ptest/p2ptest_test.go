@@ -116,3 +116,36 @@ func via(a, b *Box) ident.BoxID {
 	}
 	return ""
 }
+
+// The largest circle that the tests know: one public box, eight homes of every kind.
+func TestNineHousesAllReachEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond, Loss: 0.005})
+		boxes := []*Box{box(t, n.Spot(), 1)}
+		for i := range 8 {
+			boxes = append(boxes, box(t, n.Router(NAT(i%4)).Spot(), byte(i+2)))
+		}
+		Circle(t, boxes...)
+		for _, b := range boxes {
+			b.Wait(t, "eight links", time.Minute, func() bool {
+				for _, l := range b.Links() {
+					if l.State == p2p.None {
+						return false
+					}
+				}
+				return len(b.Links()) == 8
+			})
+		}
+		time.Sleep(5 * time.Minute)
+		count := map[p2p.State]int{}
+		for _, b := range boxes {
+			for _, l := range b.Links() {
+				count[l.State]++
+			}
+		}
+		t.Logf("directed links: %v", count)
+		if count[p2p.None] > 0 || count[p2p.Direct] < 50 {
+			t.Errorf("directed links: %v", count)
+		}
+	})
+}
