@@ -184,6 +184,24 @@ func TestTheCrashTestCanFail(t *testing.T) {
 	}
 }
 
+// What lies behind a hole was never confirmed. It is left out, and stays out when
+// the hole is filled by a write of the same length.
+func TestWhatLiesBehindATornEndNeverComesBack(t *testing.T) {
+	d := vfstest.New(1)
+	j := openTest(t, d, testPath)
+	must(t, j.Append(write(1)))
+	hole := j.file.end
+	must(t, j.Append(write(2)))
+	j.file.synced-- // as if the power went before the sync of both
+	must(t, j.Append(write(3)))
+	must(t, d.Alter(testPath, func(b []byte) { clear(b[hole : hole+block]) }))
+
+	j = openTest(t, d, testPath)
+	wantPending(t, j, 1)
+	must(t, j.Append(write(4)))
+	wantPending(t, openTest(t, d, testPath), 1, 4)
+}
+
 func TestEveryOperationMayFail(t *testing.T) {
 	for n := 1; n < 50; n++ {
 		d, b := vfstest.New(uint64(n)), newBook()

@@ -78,7 +78,7 @@ func (f *file) read(visit func(record) error) error {
 
 // judge looks at what lies behind the last good batch.
 func (f *file) judge(size int64) error {
-	f.stale = size%block != 0
+	f.stale = false
 	for at := f.end; at < size; at += block {
 		b, err := f.batch(at, size)
 		if err != nil {

@@ -46,6 +46,9 @@ func TestWhatIsBuiltIsReadBack(t *testing.T) {
 			t.Errorf("%d bytes: read %d, %v", n, len(got), err)
 		}
 		r.Close()
+		if n > 10*chunk.Size {
+			continue
+		}
 		if again := build(t, newMemory(), want); !again.Equal(c) {
 			t.Errorf("%d bytes: built twice, and different", n)
 		}

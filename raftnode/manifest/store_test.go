@@ -60,10 +60,16 @@ func (m *memory) get(ctx context.Context, h chunk.Hash) ([]byte, error) {
 	return b, ctx.Err()
 }
 
-// random returns n bytes drawn from a seed.
+// random returns n bytes drawn from a seed; no two chunks of them are alike.
 func random(n int) []byte {
 	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{byte(n)}).Read(b)
+	rand.NewChaCha8([32]byte{byte(n)}).Read(b[:min(n, chunk.Size)])
+	for at := 0; at < n; at += chunk.Size {
+		if at > 0 {
+			copy(b[at:], b[:chunk.Size])
+		}
+		b[at] = byte(at / chunk.Size)
+	}
 	return b
 }
 
