@@ -28,7 +28,7 @@ const (
 // not understand: the shard must stop.
 func Apply(tx kv.Writer, index uint64, w Write, holders func() bool) (Outcome, error) {
 	t := &txn{View: View{tx}, tx: tx, w: &w, op: &w.Op, base: w.Op.Base}
-	if w.ID.Seq < t.floor(w.ID) {
+	if t.low = t.floor(w.ID); w.ID.Seq < t.low {
 		return Outcome{Status: Stale, Index: index}, nil
 	}
 	if out, ok := t.Outcome(w.ID); ok {
@@ -64,6 +64,7 @@ type txn struct {
 	op   *Op
 	meta meta
 	when int64   // w.Time, unless that is too far ahead
+	low  uint64  // the floor of the write's incarnation
 	base WriteID // op.Base, or the version that has its bytes now (meant)
 }
 
@@ -101,12 +102,11 @@ func (t *txn) run() (Outcome, error) {
 // remember keeps the outcome, and forgets those that nobody will ask for.
 func (t *txn) remember(out Outcome) {
 	t.tx.Put(writeKey(tableOutcomes, t.w.ID), encode(out))
-	floor := t.floor(t.w.ID)
-	if t.w.Floor <= floor {
+	if t.w.Floor <= t.low {
 		return
 	}
 	first, end := t.w.ID, t.w.ID
-	first.Seq, end.Seq = floor, t.w.Floor
+	first.Seq, end.Seq = t.low, t.w.Floor
 	old, reached := t.decidedBetween(first, end)
 	for _, k := range old {
 		t.tx.Delete(k)

@@ -5,7 +5,7 @@
 //
 // Whatever the order, the bytes of a write are never dropped: they become a
 // version, stand beside the file they were meant for, or are kept among the
-// removed for 30 days. DESIGN.md of raftnode has the table of all pairs.
+// removed for 30 days. DESIGN.md has the table of all pairs.
 package catalog
 
 import (

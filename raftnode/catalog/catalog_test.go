@@ -191,15 +191,6 @@ func (s *space) wantStatus(got Outcome, want Status) {
 	}
 }
 
-// removed returns path and reason of everything that can be restored.
-func (s *space) removed() map[string]Status {
-	all := map[string]Status{}
-	for _, r := range s.view().Removed("", 100) {
-		all[r.Path] = r.Refused
-	}
-	return all
-}
-
 func TestFirstSteps(t *testing.T) {
 	s := newSpace(t)
 	s.mkdir("/photos")

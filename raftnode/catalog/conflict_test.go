@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"fmt"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 
@@ -57,7 +59,7 @@ func lock(path, token string, deep bool) seen {
 	return func(s *space) Op { return s.lockOp(path, token, deep) }
 }
 
-// conflicts is the table of raftnode/DESIGN.md: after the setup ann and bob both
+// conflicts is the table of DESIGN.md: after the setup ann and bob both
 // see the same, and each does one thing. Ann's stands first in the log.
 var conflicts = []struct {
 	rule     string
@@ -156,6 +158,29 @@ func (s *space) script(words string) {
 		default:
 			s.mkdir("/" + strings.TrimSuffix(path, "/"))
 		}
+	}
+}
+
+// TestTheTableIsInTheDesign compares DESIGN.md with the table above.
+func TestTheTableIsInTheDesign(t *testing.T) {
+	b, err := os.ReadFile("DESIGN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, tt := range conflicts {
+		want = append(want, fmt.Sprintf("| %s | %v |", tt.rule, tt.status))
+	}
+	var got []string
+	_, table, _ := strings.Cut(string(b), "|---|---|\n")
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		got = append(got, strings.TrimSpace(line))
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("table (-tested +written):\n%s", d)
 	}
 }
 

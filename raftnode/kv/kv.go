@@ -13,7 +13,7 @@ import (
 	"iter"
 )
 
-// Limits of a key and a value in bytes.
+// Limits of a key and a value in bytes. Callers keep to them; Put panics beyond.
 const (
 	MaxKey   = 4 << 10
 	MaxValue = 2 << 20

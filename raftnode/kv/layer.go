@@ -2,6 +2,7 @@ package kv
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 
 	"github.com/tidwall/btree"
@@ -42,6 +43,9 @@ func (l *Layer) Get(key []byte) []byte {
 
 // Put implements Writer.
 func (l *Layer) Put(key, value []byte) {
+	if len(key) == 0 || len(key) > MaxKey || len(value) > MaxValue {
+		panic(fmt.Sprintf("kv: put of %d bytes under a key of %d", len(value), len(key)))
+	}
 	l.changed.Set(string(key), append(make([]byte, 0, len(value)), value...))
 }
 

@@ -24,6 +24,8 @@ const (
 	elemSize    = 16 // branch: pos, ksize u32, page u64; leaf: flags, pos, ksize, vsize u32
 	bucketSize  = 16 // root u64, sequence u64
 	maxDepth    = 24
+	// maxOverflow is in pages: bbolt puts at least two entries into a page.
+	maxOverflow = 4 * (MaxValue + MaxKey) / pageSize
 )
 
 // verifier walks a whole file by ordinary reads. bbolt itself trusts its pages: on
@@ -116,7 +118,7 @@ func (v *verifier) load(id uint64) ([]byte, error) {
 		return nil, err
 	}
 	more := uint64(binary.LittleEndian.Uint32(b[12:]))
-	if binary.LittleEndian.Uint64(b) != id || id+more >= v.end {
+	if binary.LittleEndian.Uint64(b) != id || id+more >= v.end || more > maxOverflow {
 		return nil, damaged("head of page %d", id)
 	}
 	for p := id; p <= id+more; p++ {
@@ -136,44 +138,56 @@ func (v *verifier) load(id uint64) ([]byte, error) {
 
 // elements checks the entries of a page, which begins at b and ends with it.
 func (v *verifier) elements(id uint64, b []byte, within bounds, depth int, leaf leafFunc) error {
-	le := binary.LittleEndian
-	flags, count := le.Uint16(b[8:]), int(le.Uint16(b[10:]))
+	flags, count := binary.LittleEndian.Uint16(b[8:]), int(binary.LittleEndian.Uint16(b[10:]))
 	if headSize+count*elemSize > len(b) || flags != branchPage && flags != leafPage || flags == branchPage && count == 0 {
 		return damaged("head of page %d", id)
 	}
-	var last []byte
-	for i := range count {
-		at := headSize + i*elemSize
-		e := b[at:]
-		var key, value []byte
-		var ok bool
-		if flags == branchPage {
-			key, _, ok = cut(b, at, le.Uint32(e), le.Uint32(e[4:]), 0)
-		} else {
-			key, value, ok = cut(b, at, le.Uint32(e[4:]), le.Uint32(e[8:]), le.Uint32(e[12:]))
-		}
-		if !ok || !within.hold(key) || i > 0 && bytes.Compare(last, key) >= 0 {
+	elems := make([]element, count)
+	for i := range elems {
+		e, ok := elementAt(b, i, flags == leafPage)
+		if !ok || !within.hold(e.key) || i > 0 && bytes.Compare(elems[i-1].key, e.key) >= 0 {
 			return damaged("entry %d of page %d", i, id)
 		}
-		last = key
+		elems[i] = e
+	}
+	for i, e := range elems {
 		if flags == leafPage {
-			if err := leaf(le.Uint32(e) == bucketFlag, key, value); err != nil {
+			if err := leaf(e.bucket, e.key, e.value); err != nil {
 				return err
 			}
 			continue
 		}
-		below := bounds{key, within.high}
+		below := bounds{e.key, within.high}
 		if i+1 < count {
-			n := b[at+elemSize:]
-			if below.high, _, ok = cut(b, at+elemSize, le.Uint32(n), le.Uint32(n[4:]), 0); !ok {
-				return damaged("entry %d of page %d", i+1, id)
-			}
+			below.high = elems[i+1].key
 		}
-		if err := v.page(le.Uint64(e[8:]), below, depth+1, leaf); err != nil {
+		if err := v.page(e.page, below, depth+1, leaf); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// element is one entry of a page: of a branch with a page, of a leaf with a value.
+type element struct {
+	key, value []byte
+	bucket     bool
+	page       uint64
+}
+
+// elementAt reads the head of entry i and cuts out its key and value.
+func elementAt(b []byte, i int, leaf bool) (e element, ok bool) {
+	le := binary.LittleEndian
+	at := headSize + i*elemSize
+	h := b[at : at+elemSize]
+	if leaf {
+		e.bucket = le.Uint32(h) == bucketFlag
+		e.key, e.value, ok = cut(b, at, le.Uint32(h[4:]), le.Uint32(h[8:]), le.Uint32(h[12:]))
+		return e, ok
+	}
+	e.page = le.Uint64(h[8:])
+	e.key, _, ok = cut(b, at, le.Uint32(h), le.Uint32(h[4:]), 0)
+	return e, ok
 }
 
 // cut returns key and value at pos behind the element that begins at at.

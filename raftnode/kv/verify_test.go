@@ -1,8 +1,11 @@
 package kv
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -154,4 +157,65 @@ func TestUnknownFormatIsRefused(t *testing.T) {
 	if _, err := Open(s.path); err == nil || errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "format 09") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// FuzzVerify reads files of any bytes, and good ones with some bytes changed.
+func FuzzVerify(f *testing.F) {
+	s := newStore(f)
+	for i := range uint64(3) {
+		apply(f, s, i+1, fmt.Sprintf("key%d=%s", i, strings.Repeat("v", 2000)))
+		flush(f, s)
+	}
+	good, err := os.ReadFile(s.path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good = good[:16*pageSize]
+	f.Add(uint32(3*pageSize+9), []byte{1, 0, 1, 0})
+	f.Add(uint32(0), good[:2*pageSize])
+	f.Fuzz(func(t *testing.T, at uint32, change []byte) {
+		b := bytes.Clone(good)
+		at %= uint32(len(b))
+		copy(b[at:], change)
+		// The sum of a meta page that was changed is made right again, or nothing else is looked at.
+		for meta := range 2 {
+			m := b[meta*pageSize+headSize:][:64]
+			h := fnv.New64a()
+			h.Write(m[:56])
+			binary.LittleEndian.PutUint64(m[56:], h.Sum64())
+		}
+		if err := verify(bytes.NewReader(b)); err != nil && !errors.Is(err, ErrDamaged) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPutRefusesWhatTheFileCannotHold(t *testing.T) {
+	for name, put := range map[string]func(*Layer){
+		"empty key":   func(l *Layer) { l.Put(nil, nil) },
+		"long key":    func(l *Layer) { l.Put(make([]byte, MaxKey+1), nil) },
+		"large value": func(l *Layer) { l.Put([]byte{1}, make([]byte, MaxValue+1)) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: accepted", name)
+				}
+			}()
+			put(NewLayer(Empty{}))
+		}()
+	}
+	s := newStore(t)
+	err := s.Apply(1, 1, func(w Writer) error {
+		w.Put(make([]byte, MaxKey), make([]byte, MaxValue))
+		w.Put(append(make([]byte, MaxKey-1), 1), make([]byte, MaxValue))
+		return nil
+	})
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	openStore(t, s.path)
 }
