@@ -24,6 +24,7 @@ const (
 	elemSize    = 16 // branch: pos, ksize u32, page u64; leaf: flags, pos, ksize, vsize u32
 	bucketSize  = 16 // root u64, sequence u64
 	maxDepth    = 24
+	maxPage     = 1 << 40
 	// maxOverflow is in pages: bbolt puts at least two entries into a page.
 	maxOverflow = 4 * (MaxValue + MaxKey) / pageSize
 )
@@ -110,7 +111,7 @@ func (v *verifier) page(id uint64, within bounds, depth int, leaf leafFunc) erro
 
 // load reads the page and its overflow pages.
 func (v *verifier) load(id uint64) ([]byte, error) {
-	if id < 2 || id >= v.end {
+	if id < 2 || id >= v.end || id > maxPage {
 		return nil, damaged("page %d of %d", id, v.end)
 	}
 	b := make([]byte, pageSize)
