@@ -25,7 +25,6 @@ type pulse struct {
 	sent    int64 // its Sent, to be echoed
 	arrived time.Time
 	rtt     time.Duration
-	owes    map[ident.ShardID]bool
 }
 
 func newBeats(n *Node) *beats { return &beats{n, map[ident.BoxID]*pulse{}} }
@@ -49,15 +48,14 @@ func (b *beats) contact(box ident.BoxID) time.Time {
 
 // send beats to every box of the circle, and notices who fell silent.
 func (b *beats) send() {
-	owes := b.n.owedShards()
 	for _, box := range b.n.others() {
 		p := b.peer(box)
-		beat := &beat{Boot: b.n.boot, Digest: b.n.digest(b.n.cfg.Box, box), Owes: owes, Sent: b.n.now().UnixNano()}
+		beat := &beat{Boot: b.n.boot, Digest: b.n.digest(b.n.cfg.Box, box), Sent: b.n.now().UnixNano()}
 		if p.sent != 0 {
 			beat.Echo, beat.Lay = p.sent, b.n.now().Sub(p.arrived).Nanoseconds()
 			p.sent = 0
 		}
-		b.n.post(box, func(f *frame) { f.Beat = beat }, 64+9*len(owes))
+		b.n.post(box, func(f *frame) { f.Beat = beat }, 64)
 		if !p.last.IsZero() && !b.alive(box) {
 			p.last = time.Time{}
 			b.n.log.Info("box fell silent", "box", box.Short())
@@ -90,12 +88,9 @@ func (b *beats) hear(from ident.BoxID, beat beat) {
 			p.rtt = rtt
 		}
 	}
-	p.owes = make(map[ident.ShardID]bool, len(beat.Owes))
-	for _, s := range beat.Owes {
-		p.owes[s] = true
-	}
 	switch {
 	case fresh:
+		b.n.forgetWhole(from)
 		b.n.wakeShared(from, false)
 	case beat.Digest != b.n.digest(from, b.n.cfg.Box):
 		b.n.wakeLedBy(from)

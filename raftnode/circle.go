@@ -18,6 +18,7 @@ import (
 	"redhen/raftnode/directory"
 	"redhen/raftnode/kv"
 	"redhen/raftnode/placement"
+	"redhen/raftnode/raftlog"
 )
 
 // ErrNoCircle says that this box belongs to no circle yet.
@@ -92,7 +93,9 @@ func (n *Node) create(shard ident.ShardID, id ident.ReplicaID, first *members) e
 	if n.replica(shard) != nil {
 		return fmt.Errorf("shard %s: this box holds a replica already", shard)
 	}
-	n.cfg.Log.Forget(shard) // what a replica given up earlier may have left
+	if err := n.forgetLog(shard); err != nil { // what a replica given up earlier may have left
+		return err
+	}
 	rep, err := openReplica(n, shard, id)
 	if err != nil {
 		return err
@@ -127,6 +130,14 @@ func (n *Node) giveUp(g *group) {
 			os.Remove(f)
 		}
 	})
+}
+
+// forgetLog forgets a shard's log and waits for it: a Storage taken before would
+// be another one than the shard has afterwards.
+func (n *Node) forgetLog(shard ident.ShardID) error {
+	done := make(chan error, 1)
+	n.cfg.Log.Submit(raftlog.Write{Shard: shard, Forget: true, Done: func(err error) { done <- err }})
+	return <-done
 }
 
 func (n *Node) replica(shard ident.ShardID) *replica {

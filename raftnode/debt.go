@@ -41,9 +41,13 @@ func (d *debt) expect(c *manifest.Content, holders []ident.BoxID) {
 		return
 	}
 	d.mu.Lock()
+	first := d.scanned && len(d.queue) == 0 && !d.busy
 	d.queue = append(d.queue, owed{*c, holders})
 	d.mu.Unlock()
 	d.kick()
+	if first {
+		d.rep.n.mail.put(func() { d.rep.n.tellWhole(d.rep) })
+	}
 }
 
 // rescan has everything looked at again.
@@ -144,6 +148,7 @@ func (d *debt) pay(ctx context.Context) bool {
 		d.rep.n.log.Info("chunks complete", "shard", d.rep.shard, "contents", len(queue))
 	}
 	d.rep.changed()
+	d.rep.n.mail.put(func() { d.rep.n.tellWhole(d.rep) })
 	return len(left) == 0
 }
 
@@ -204,31 +209,6 @@ func (n *Node) sources(shard ident.ShardID, first []ident.BoxID) []ident.BoxID {
 		}
 	}
 	return from
-}
-
-// owedShards lists the shards whose chunks this box lacks, for its beats.
-func (n *Node) owedShards() []ident.ShardID {
-	var list []ident.ShardID
-	for shard, g := range n.groups {
-		if shard != ident.CircleShard && g.rep.debt.owes() && len(list) < maxBeatShards {
-			list = append(list, shard)
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
-// owesChunks reports what a box said of itself in its last beat.
-func (n *Node) owesChunks(box ident.BoxID, shard ident.ShardID) bool {
-	if shard == ident.CircleShard {
-		return false
-	}
-	if box == n.cfg.Box {
-		g := n.groups[shard]
-		return g == nil || g.rep.debt.owes()
-	}
-	p := n.beats.peers[box]
-	return p == nil || p.owes[shard]
 }
 
 // replaced is told that a snapshot took the place of a replica's state.

@@ -14,7 +14,6 @@ import (
 const (
 	maxFrame         = 1 << 20 // bytes
 	maxFrameMessages = 4096
-	maxBeatShards    = 4096
 )
 
 // frame is what one box sends another in one go: the raft messages of all their
@@ -25,6 +24,8 @@ type frame struct {
 	Beat  *beat         `cbor:"3,keyasint,omitempty"`
 	Wake  []wakeCall    `cbor:"4,keyasint,omitempty"`
 	Lost  []lostPart    `cbor:"5,keyasint,omitempty"`
+	Ask   []askWhole    `cbor:"6,keyasint,omitempty"`
+	Tell  []tellWhole   `cbor:"7,keyasint,omitempty"`
 }
 
 // raftMessage is one message of a shard's raft group.
@@ -54,18 +55,33 @@ type lostPart struct {
 	From  ident.ReplicaID `cbor:"2,keyasint"`
 }
 
+// askWhole is a leader's question whether a replica has every chunk. A replica
+// of which that is not known counts as one that owes.
+type askWhole struct {
+	Shard ident.ShardID   `cbor:"1,keyasint"`
+	To    ident.ReplicaID `cbor:"2,keyasint"`
+}
+
+// tellWhole answers it, and comes unasked when it changes: every chunk of every
+// entry up to Applied is here, or not.
+type tellWhole struct {
+	Shard   ident.ShardID   `cbor:"1,keyasint"`
+	From    ident.ReplicaID `cbor:"2,keyasint"`
+	Whole   bool            `cbor:"3,keyasint,omitempty"`
+	Applied uint64          `cbor:"4,keyasint,omitempty"`
+}
+
 // beat says that a box lives; one per pair of boxes and interval.
 type beat struct {
-	Boot   uint64          `cbor:"1,keyasint"`           // drawn at every start
-	Digest uint64          `cbor:"2,keyasint"`           // of the sleeping shards that the sender leads, with their terms
-	Owes   []ident.ShardID `cbor:"3,keyasint,omitempty"` // shards whose chunks the sender lacks
-	Sent   int64           `cbor:"4,keyasint"`           // the sender's clock in nanoseconds, echoed
-	Echo   int64           `cbor:"5,keyasint,omitempty"` // the receiver's last Sent, plus how long it lay here
-	Lay    int64           `cbor:"6,keyasint,omitempty"` // nanoseconds between its arrival and this beat
+	Boot   uint64 `cbor:"1,keyasint"`           // drawn at every start
+	Digest uint64 `cbor:"2,keyasint"`           // of the sleeping shards that the sender leads, with their terms
+	Sent   int64  `cbor:"3,keyasint"`           // the sender's clock in nanoseconds, echoed
+	Echo   int64  `cbor:"4,keyasint,omitempty"` // the receiver's last Sent
+	Lay    int64  `cbor:"5,keyasint,omitempty"` // nanoseconds between its arrival and this beat
 }
 
 func (f frame) empty() bool {
-	return len(f.Raft)+len(f.Sleep)+len(f.Wake)+len(f.Lost) == 0 && f.Beat == nil
+	return f.Beat == nil && len(f.Raft)+len(f.Sleep)+len(f.Wake)+len(f.Lost)+len(f.Ask)+len(f.Tell) == 0
 }
 
 func encodeFrame(f *frame) []byte { return wire.MustMarshal(*f) }
@@ -78,8 +94,7 @@ func decodeFrame(b []byte) (frame, error) {
 	if err := wire.Unmarshal(b, &f); err != nil {
 		return f, fmt.Errorf("frame: %w", err)
 	}
-	if max(len(f.Raft), len(f.Sleep), len(f.Wake), len(f.Lost)) > maxFrameMessages ||
-		f.Beat != nil && len(f.Beat.Owes) > maxBeatShards {
+	if max(len(f.Raft), len(f.Sleep), len(f.Wake), len(f.Lost), len(f.Ask), len(f.Tell)) > maxFrameMessages {
 		return f, fmt.Errorf("frame: %w", wire.ErrTooLarge)
 	}
 	return f, nil

@@ -35,13 +35,11 @@ type group struct {
 	fetching   bool          // a snapshot is on its way here
 	sending    map[ident.ReplicaID]time.Time
 
-	owes      map[ident.BoxID]bool
-	met       map[ident.ReplicaID]time.Time // since when a learner has answered without a break
-	confIndex uint64                        // index of the last membership applied
-	writer    writerRun
-	reading   map[string]func(index uint64)
-	lastMove  time.Time
-	dirty     bool
+	whole    map[ident.ReplicaID]wholeness // at the leader
+	writer   writerRun
+	reading  map[string]func(index uint64)
+	lastMove time.Time
+	dirty    bool
 }
 
 // writerRun counts who writes, so that leadership can follow.
@@ -56,8 +54,7 @@ func newGroup(n *Node, rep *replica) (*group, error) {
 		n: n, rep: rep, shard: rep.shard, id: rep.id,
 		hints:   map[ident.ReplicaID]ident.BoxID{},
 		sending: map[ident.ReplicaID]time.Time{},
-		owes:    map[ident.BoxID]bool{},
-		met:     map[ident.ReplicaID]time.Time{},
+		whole:   map[ident.ReplicaID]wholeness{},
 		reading: map[string]func(uint64){},
 	}
 	g.mem = *rep.members.Load()
@@ -156,7 +153,6 @@ func (g *group) step(from ident.BoxID, m *pb.Message) {
 		return
 	}
 	g.hints[ident.ReplicaID(m.GetFrom())] = from
-	g.met[ident.ReplicaID(m.GetFrom())] = firstTime(g.met[ident.ReplicaID(m.GetFrom())], g.n.now())
 	if m.GetType() == pb.MsgSnap {
 		g.fetchSnapshot(from, m)
 		return
@@ -166,13 +162,6 @@ func (g *group) step(from ident.BoxID, m *pb.Message) {
 	}
 	g.asleep = false
 	g.stepLocal(m)
-}
-
-func firstTime(a, b time.Time) time.Time {
-	if a.IsZero() {
-		return b
-	}
-	return a
 }
 
 func (g *group) stepLocal(m *pb.Message) {
@@ -218,7 +207,7 @@ func (g *group) leaderIs(id ident.ReplicaID) {
 	}
 	g.lead = id
 	g.writer = writerRun{}
-	clear(g.met)
+	clear(g.whole)
 	if id == 0 {
 		g.leadless = g.n.now()
 	} else {
@@ -274,6 +263,11 @@ func (g *group) write(m *pb.Message) {
 				g.n.stopWith(fmt.Errorf("raft log: %w", err))
 				return
 			}
+			if w.Snapshot != nil {
+				if err := g.rep.endReset(); err != nil {
+					g.n.log.Warn("end of log reset", "shard", g.shard, "err", err)
+				}
+			}
 			g.deliver(m.GetResponses())
 		})
 	}
@@ -321,7 +315,6 @@ func (g *group) applied(changes []*pb.ConfChangeV2, index uint64, answers []*pb.
 	}
 	for _, cc := range changes {
 		g.rn.ApplyConfChange(cc)
-		g.confIndex = index
 	}
 	if len(changes) > 0 {
 		g.mem = *g.rep.members.Load()

@@ -323,6 +323,16 @@ func (n *Node) hear(from ident.BoxID, f frame) {
 			g.hearLost(l)
 		}
 	}
+	for _, q := range f.Ask {
+		if g := n.groups[q.Shard]; g != nil && g.id == q.To {
+			g.answerWhole(from)
+		}
+	}
+	for _, t := range f.Tell {
+		if g := n.groups[t.Shard]; g != nil && g.boxOf(t.From) == from {
+			g.hearWhole(t)
+		}
+	}
 	if f.Beat != nil {
 		n.beats.hear(from, *f.Beat)
 	}

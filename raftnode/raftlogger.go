@@ -13,7 +13,7 @@ type raftLogger struct{ log *slog.Logger }
 var _ raft.Logger = raftLogger{}
 
 func (l raftLogger) Debug(v ...any)              {}
-func (l raftLogger) Debugf(f string, v ...any)   {}
+func (l raftLogger) Debugf(f string, v ...any)   { l.log.Debug("raft", "said", fmt.Sprintf(f, v...)) }
 func (l raftLogger) Info(v ...any)               { l.log.Debug("raft", "said", fmt.Sprint(v...)) }
 func (l raftLogger) Infof(f string, v ...any)    { l.log.Debug("raft", "said", fmt.Sprintf(f, v...)) }
 func (l raftLogger) Warning(v ...any)            { l.log.Debug("raft", "said", fmt.Sprint(v...)) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 
 	"redhen/provision/ident"
@@ -28,6 +29,7 @@ func (n *Node) reconcile() {
 		return nil
 	})
 	for shard, p := range wanted {
+		n.groups[shard].askWhole()
 		if len(p.Replicas) > 0 {
 			n.groups[shard].reconcile(p.Replicas)
 		}
@@ -131,11 +133,14 @@ func (g *group) swap(arriving, leaving []ident.ReplicaID, want []placement.Repli
 func (g *group) fit(id ident.ReplicaID) bool {
 	box := g.boxOf(id)
 	pr, ok := g.rn.Status().Progress[uint64(id)]
-	if !ok || !g.n.beats.alive(box) || g.n.owesChunks(box, g.shard) || pr.PendingSnapshot != 0 {
+	if !ok || !g.n.beats.alive(box) || g.n.owesChunks(box, g.shard) || pr.State != tracker.StateReplicate {
 		return false
 	}
 	last, err := g.rep.log.LastIndex()
 	if err != nil || pr.Match+matchSlack < last {
+		return false
+	}
+	if g.shard != ident.CircleShard && g.whole[id].applied+matchSlack < last {
 		return false
 	}
 	since := g.n.beats.contact(box)

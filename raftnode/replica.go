@@ -2,7 +2,11 @@ package raftnode
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"redhen/provision/ident"
+	"redhen/provision/onefile"
 	"redhen/raftnode/kv"
 	"redhen/raftnode/raftlog"
 )
@@ -105,15 +110,52 @@ func (r *replica) loadMembers() error {
 	})
 }
 
-// catchUpLog makes the log begin after the state when it ends before it.
+// errLogShort says that acknowledged entries are missing from the log.
+var errLogShort = errors.New("the raft log ends before the state does: a part of it is lost")
+
+// catchUpLog goes on with a reset of the log that a power cut may have ended: the
+// state has its new first index, the log not yet. Without such a reset under way, a
+// log that ends before the state has lost what it promised, and its votes with it:
+// the replica must not go on.
 func (r *replica) catchUpLog() error {
 	index, term := r.state.Applied()
 	last, err := r.log.LastIndex()
-	if err != nil || last >= index {
+	if err != nil {
 		return err
 	}
-	return r.resetLog(index, term, r.members.Load().conf)
+	if last < index {
+		if !r.resetting(index) {
+			r.fail(errLogShort)
+			return nil
+		}
+		if err := r.resetLog(index, term, r.members.Load().conf); err != nil {
+			return err
+		}
+	}
+	r.log.SetCommitted(r.state.Durable())
+	return r.endReset()
 }
+
+// beginReset notes durably that the log is about to begin after an index, which
+// the state will have first.
+func (r *replica) beginReset(index uint64) error {
+	return onefile.Replace(r.resetPath(), binary.BigEndian.AppendUint64(nil, index))
+}
+
+// resetting reports whether such a note of that index stands.
+func (r *replica) resetting(index uint64) bool {
+	b, err := onefile.Read(r.resetPath(), 8)
+	return err == nil && len(b) == 8 && binary.BigEndian.Uint64(b) == index
+}
+
+func (r *replica) endReset() error {
+	if err := os.Remove(r.resetPath()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (r *replica) resetPath() string { return r.path + ".reset" }
 
 // resetLog makes the log begin after (index, term), durably.
 func (r *replica) resetLog(index, term uint64, conf *pb.ConfState) error {
@@ -141,6 +183,9 @@ func (r *replica) bootstrap(m members) error {
 	if index, _ := r.state.Applied(); index > 0 {
 		return nil
 	}
+	if err := r.beginReset(1); err != nil {
+		return err
+	}
 	if err := r.state.Apply(1, 1, m.write); err != nil {
 		return err
 	}
@@ -148,7 +193,10 @@ func (r *replica) bootstrap(m members) error {
 		return err
 	}
 	r.members.Store(&m)
-	return r.resetLog(1, 1, m.conf)
+	if err := r.resetLog(1, 1, m.conf); err != nil {
+		return err
+	}
+	return r.endReset()
 }
 
 // run applies what is put to work until ctx ends.
@@ -345,6 +393,9 @@ func (r *replica) install(snap *pb.Snapshot, then func(error)) {
 func (r *replica) installNow(snap *pb.Snapshot) error {
 	if raft.IsEmptySnap(snap) || snap.GetMetadata().GetIndex() <= appliedIndex(r.state) {
 		return nil
+	}
+	if err := r.beginReset(snap.GetMetadata().GetIndex()); err != nil {
+		return err
 	}
 	if err := r.state.Replace(r.receivedPath(snap.GetMetadata().GetIndex())); err != nil {
 		return err

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,7 +32,7 @@ type result struct {
 }
 
 func writeKey(id catalog.WriteID) string { return "w" + id.String() }
-func commandKey(id [16]byte) string      { return "c" + string(id[:]) }
+func commandKey(id [16]byte) string      { return "c" + hex.EncodeToString(id[:]) }
 
 // again reports whether the entry must be proposed again: it changed nothing and
 // did not use its ID up.
