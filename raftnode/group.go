@@ -27,6 +27,7 @@ type group struct {
 	term     uint64
 	leadless time.Time // since when no leader is known; zero while one is
 
+	eager  int // ticks in which a fresh shard's first replica asks for votes at once
 	asleep bool
 	calm   int // ticks in a row in which there was nothing to do
 
@@ -145,6 +146,13 @@ func (g *group) tick() {
 	g.rn.Tick()
 	g.calm++
 	g.look()
+	if g.eager > 0 && g.lead == 0 {
+		g.eager--
+		if g.eager%heartbeatTicks == 0 {
+			// Raft itself judges whether this replica can win.
+			_ = g.rn.Campaign()
+		}
+	}
 }
 
 // step hands raft a message from another box.
@@ -160,7 +168,9 @@ func (g *group) step(from ident.BoxID, m *pb.Message) {
 	if m.GetType() != pb.MsgHeartbeat && m.GetType() != pb.MsgHeartbeatResp {
 		g.calm = 0
 	}
-	g.asleep = false
+	if m.GetType() != pb.MsgHeartbeatResp {
+		g.asleep = false // a late answer to a heartbeat is no news
+	}
 	g.stepLocal(m)
 }
 

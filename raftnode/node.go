@@ -349,6 +349,8 @@ func (n *Node) startGroup(rep *replica) error {
 		if err := g.rn.Campaign(); err != nil { // nobody else could win
 			return fmt.Errorf("start raft of shard %s: %w", rep.shard, err)
 		}
+	} else if len(voters) > 0 && voters[0] == g.id && appliedIndex(rep.state) == 1 {
+		g.eager = electionTicks
 	}
 	n.spawn(rep.run)
 	if rep.shard != ident.CircleShard {
