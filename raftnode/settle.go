@@ -109,7 +109,7 @@ func (n *Node) await(key string) (<-chan result, func()) {
 }
 
 // settle has an entry committed, wherever the leader is, through as many tries
-// as ctx allows. The result is in this box's state when it holds a replica.
+// as ctx allows. The result is in this box's state, unless its replica lags.
 func (n *Node) settle(ctx context.Context, shard ident.ShardID, key string, e entry) (result, error) {
 	here, cancel := n.await(key)
 	defer cancel()
@@ -152,14 +152,19 @@ func (n *Node) attempt(ctx context.Context, shard ident.ShardID, key string, e e
 		n.spawn(func(context.Context) { n.askLeader(ctx, leader, settleCall{shard, key, e}, there, failed) })
 	}
 	holds := n.replica(shard) != nil
+	var answered settleReply
+	var lagging <-chan time.Time
 	for {
 		select {
 		case res := <-here:
 			return res, nil
-		case reply := <-there:
-			if !holds || reply.again() {
-				return reply.result(key), nil
+		case answered = <-there:
+			if !holds || answered.again() {
+				return answered.result(key), nil
 			}
+			lagging = time.After(lagFor)
+		case <-lagging: // committed, and the replica here is behind
+			return answered.result(key), nil
 		case err := <-failed:
 			if err != nil {
 				return result{}, err

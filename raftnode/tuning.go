@@ -39,10 +39,11 @@ const (
 
 // Answers.
 const (
-	answerAfter    = 10 * time.Second // then a write is journaled and answered as kept in one house
-	offerFor       = 30 * time.Second // then chunks are looked at again
-	callFor        = 30 * time.Second // one call from box to box
-	attemptFor     = 5 * time.Second  // one try to have an entry committed
+	answerAfter    = 10 * time.Second       // then a write is journaled and answered as kept in one house
+	offerFor       = 30 * time.Second       // then chunks are looked at again
+	callFor        = 30 * time.Second       // one call from box to box
+	lagFor         = 500 * time.Millisecond // to wait for the state here once the leader has answered
+	attemptFor     = 5 * time.Second        // one try to have an entry committed
 	retryMin       = 100 * time.Millisecond
 	retryMax       = 2 * time.Second
 	handOverFor    = 3 * time.Second // leadership moves away before a planned stop

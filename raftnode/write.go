@@ -27,7 +27,10 @@ type pending struct {
 	done  chan struct{} // closed when res is set
 	res   result
 
-	journaled bool // and therefore visible to readers here; guarded by Space.mu
+	// Readers here see a write that is journaled, or settled elsewhere while the
+	// replica here lags. Both are guarded by Space.mu.
+	journaled bool
+	lagging   bool
 }
 
 func newPending(w catalog.Write, journaled bool) *pending {
@@ -120,7 +123,7 @@ func (s *Space) accept(author ident.AccountID, op catalog.Op) (*pending, error) 
 	}
 	w.Floor = w.ID.Seq
 	for _, p := range s.pending {
-		if p.write.ID.Inc == s.n.boot {
+		if p.write.ID.Inc == s.n.boot && !p.lagging {
 			w.Floor = min(w.Floor, p.write.ID.Seq)
 		}
 	}
@@ -153,7 +156,7 @@ func (s *Space) keep(upTo *pending) error {
 	var fresh []*pending
 	var ws []catalog.Write
 	for _, p := range s.pending {
-		if !p.journaled {
+		if !p.journaled && !p.lagging {
 			fresh, ws = append(fresh, p), append(ws, p.write)
 		}
 		if p == upTo {
@@ -181,7 +184,7 @@ func (s *Space) visible() []catalog.Write {
 	defer s.mu.Unlock()
 	var ws []catalog.Write
 	for _, p := range s.pending {
-		if p.journaled {
+		if p.journaled || p.lagging {
 			ws = append(ws, p.write)
 		}
 	}
@@ -203,7 +206,7 @@ func (s *Space) send(life context.Context, p *pending) {
 	for life.Err() == nil {
 		res, err := s.offer(life, p.write)
 		if err == nil && !res.again() {
-			s.settled(p, res)
+			s.settled(life, p, res)
 			return
 		}
 		if err != nil && life.Err() == nil {
@@ -256,8 +259,27 @@ func (s *Space) offer(ctx context.Context, w catalog.Write) (result, error) {
 
 // settled forgets a write whose outcome raft decided. The log here, or a majority
 // elsewhere, holds it durably.
-func (s *Space) settled(p *pending, res result) {
+func (s *Space) settled(life context.Context, p *pending, res result) {
+	rep := s.here()
+	lags := rep != nil && appliedIndex(rep.state) < res.write.Index
 	s.mu.Lock()
+	if p.lagging = lags; !lags {
+		s.drop(p)
+	}
+	p.res = res
+	close(p.done)
+	s.mu.Unlock()
+	s.changed()
+	if lags && rep.reach(life, res.write.Index) == nil {
+		s.mu.Lock()
+		s.drop(p)
+		s.mu.Unlock()
+	}
+}
+
+// drop forgets a write that the state here has, or that no state here will ever
+// have. It is called with s.mu held.
+func (s *Space) drop(p *pending) {
 	s.pending = slices.DeleteFunc(s.pending, func(q *pending) bool { return q == p })
 	if p.journaled {
 		if err := s.journal.Resolve(p.write.ID); err != nil {
@@ -265,10 +287,6 @@ func (s *Space) settled(p *pending, res result) {
 			s.n.log.Warn("journal", "shard", s.id, "err", err)
 		}
 	}
-	p.res = res
-	close(p.done)
-	s.mu.Unlock()
-	s.changed()
 }
 
 // spread makes a majority of the voters hold all chunks of a content, and returns
