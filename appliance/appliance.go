@@ -17,6 +17,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/status"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/raftnode"
@@ -63,7 +64,9 @@ type Appliance struct {
 	node     *raftnode.Node
 	accounts *account.Accounts
 	circle   *circle.Circle
-	http     net.Listener
+	watch    *status.Watch
+	socket   net.Listener // of programs on this machine
+	http     net.Listener // of people; nil = none
 
 	base    *errgroup.Group // what the node stands on
 	endBase context.CancelFunc
@@ -147,6 +150,13 @@ func (a *Appliance) openPeople() (err error) {
 		Key: a.key, Dir: a.cfg.Dir, Node: a.node, Host: a.host,
 		Accounts: a.accounts, Hasher: hasher, Logger: a.log,
 	})
+	if err != nil {
+		return err
+	}
+	a.watch, err = status.New(status.Config{
+		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
+		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
+	})
 	return err
 }
 
@@ -155,9 +165,15 @@ func (a *Appliance) openPeople() (err error) {
 func (a *Appliance) Run(ctx context.Context) error {
 	defer a.close()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ended("node", a.node.Run(ctx)) })
-	group.Go(func() error { return ended("members", a.circle.FollowMembers(ctx)) })
-	group.Go(func() error { return ended("doors", a.serveDoors(ctx)) })
+	inner, doorsClosed := context.WithCancel(context.WithoutCancel(ctx)) // what is under way at the doors needs the node
+	group.Go(func() error { return ended("node", a.node.Run(inner)) })
+	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
+	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
+	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
+	group.Go(func() error {
+		defer doorsClosed()
+		return ended("doors", a.serveDoors(ctx))
+	})
 	a.log.Info("box runs", "box", a.key.BoxID(), "port", a.host.Port())
 	return group.Wait()
 }
@@ -171,8 +187,10 @@ func ended(part string, err error) error {
 
 // close puts down what Open took up, in the opposite order.
 func (a *Appliance) close() {
-	if a.http != nil {
-		a.http.Close() // closed already after serving
+	for _, l := range []net.Listener{a.socket, a.http} {
+		if l != nil {
+			l.Close() // closed already after serving
+		}
 	}
 	a.endBase()
 	if a.base != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"redhen/appliance/space"
 	"redhen/provision/ident"
@@ -48,6 +50,29 @@ func (s spaces) Space(_ context.Context, account ident.AccountID, name string) (
 		return nil, err
 	}
 	return space.New(space.Config{Store: store{s.node.Space(id)}, Account: account}), nil
+}
+
+// All returns all spaces of the circle, by their names.
+func (s spaces) All() (list []directory.Space, err error) {
+	err = s.node.Directory(func(v directory.View) error {
+		list = v.Spaces()
+		return nil
+	})
+	slices.SortFunc(list, func(a, b directory.Space) int { return strings.Compare(a.Name, b.Name) })
+	return list, err
+}
+
+// OwnersView returns the view of a space that its owner has.
+func (s spaces) OwnersView(name string) (fs *space.FS, err error) {
+	err = s.node.Directory(func(v directory.View) error {
+		sp, ok := v.SpaceByName(name)
+		if !ok {
+			return space.ErrNotFound
+		}
+		fs = space.New(space.Config{Store: store{s.node.Space(sp.ID)}, Account: sp.Owner})
+		return nil
+	})
+	return fs, err
 }
 
 // store is a space of the node with the errors that the doors know.

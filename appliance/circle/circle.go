@@ -180,13 +180,3 @@ func findBox(r *roster.State, name string) (roster.Box, error) {
 	}
 	return roster.Box{}, fmt.Errorf("%w: %q", ErrNoBox, name)
 }
-
-// house returns the ID of a house by its name, a new one when there is none yet.
-func house(r *roster.State, name string) ident.HouseID {
-	for _, b := range r.Boxes() {
-		if h, ok := r.House(b.House); ok && h.Name == name {
-			return h.ID
-		}
-	}
-	return ident.NewHouseID()
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"redhen/appliance/account"
 	"redhen/provision/ident"
@@ -37,12 +36,12 @@ func (c *Circle) Roster() (r *roster.State) {
 	return r
 }
 
-// InviteBox makes a ticket for one box; zero ttl is ten minutes.
-func (c *Circle) InviteBox(ttl time.Duration) (ticket.Ticket, error) {
+// InviteBox makes a ticket for one box.
+func (c *Circle) InviteBox(terms pair.Terms) (ticket.Ticket, error) {
 	if !c.Claimed() {
 		return ticket.Ticket{}, ErrNoCircle
 	}
-	return c.desk.Issue(pair.Terms{TTL: ttl})
+	return c.desk.Issue(terms)
 }
 
 // Desk is where tickets and waiting boxes are listed, approved and refused.

@@ -1,0 +1,193 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"redhen/appliance/circle"
+	"redhen/provision/ident"
+	"redhen/provision/pair"
+)
+
+func (k Keeper) person() circle.Person {
+	return circle.Person{Login: k.Login, FullName: k.FullName, Password: k.Password}
+}
+
+func (s *server) found(r *http.Request) (any, error) {
+	var f Found
+	if err := decode(r, &f); err != nil {
+		return nil, err
+	}
+	err := s.Circle.Found(r.Context(), f.Circle, circle.Place{House: f.House, Box: f.Box}, f.Keeper.person())
+	return nil, err
+}
+
+// join streams its steps, a line each, until the box is in the circle or was refused.
+func (s *server) join(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	var j Join
+	if err := decode(r, &j); err != nil {
+		s.answer(w, nil, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	tell := func(step Step) {
+		json.NewEncoder(w).Encode(step)
+		http.NewResponseController(w).Flush() // a client that is gone ends r's context
+	}
+	err := s.Circle.Join(r.Context(), j.Ticket, circle.Place{House: j.House, Box: j.Box}, j.Keeper.person(),
+		func(p pair.Progress) { tell(stepOf(p)) })
+	if err != nil {
+		words, _ := explain(err)
+		if words.Code == CodeInside {
+			s.Logger.Error("join", "err", err)
+		}
+		tell(Step{Error: words})
+		return
+	}
+	tell(Step{Done: true})
+}
+
+func stepOf(p pair.Progress) Step {
+	step := Step{Stage: StageConnecting, Circle: p.CircleName, Inviter: p.Inviter, Words: wordsOf(p.Words)}
+	switch p.Stage {
+	case pair.Waiting:
+		step.Stage = StageWaiting
+	case pair.Admitted:
+		step.Stage = StageAdmitted
+	}
+	if p.Err != nil {
+		step.Trouble = p.Err.Error()
+	}
+	return step
+}
+
+func wordsOf(words []pair.Word) (list []Word) {
+	for _, w := range words {
+		list = append(list, Word{w.Picture, w.Text})
+	}
+	return list
+}
+
+func (s *server) inviteBox(r *http.Request) (any, error) {
+	var ask BoxInvite
+	if err := decode(r, &ask); err != nil {
+		return nil, err
+	}
+	life := time.Duration(ask.Seconds) * time.Second
+	if ask.Seconds < 0 || ask.Seconds > int64(pair.GiftTTL/time.Second) {
+		return nil, &Error{CodeBadRequest, "An invite lives 30 days at most. Nothing was changed. Choose a shorter time."}
+	}
+	if life == 0 {
+		life = pair.ScreenTTL
+	}
+	t, err := s.Circle.InviteBox(pair.Terms{TTL: life, Waived: ask.Waived})
+	if err != nil {
+		return nil, err
+	}
+	return Ticket{t.ID(), t.Text(), t.Link(), time.Now().Add(life)}, nil
+}
+
+func (s *server) inviteAccount(r *http.Request) (any, error) {
+	var ask PersonInvite
+	if err := decode(r, &ask); err != nil {
+		return nil, err
+	}
+	by, err := s.keeper()
+	if err != nil {
+		return nil, err
+	}
+	inv, err := s.Circle.InviteAccount(r.Context(), by, ask.Login, ask.FullName)
+	return Invitation{inv.Code, inv.Expires}, err
+}
+
+// keeper is the account that keeps this box: what is done through the socket counts as done by it.
+func (s *server) keeper() (ident.AccountID, error) {
+	roster := s.Circle.Roster()
+	if roster == nil {
+		return "", circle.ErrNoCircle
+	}
+	me, _ := roster.Box(s.Box().ID)
+	return me.Keeper, nil
+}
+
+func (s *server) invites(*http.Request) (any, error) {
+	list := Invites{Waiting: []Waiting{}, Tickets: []Issued{}}
+	for _, p := range s.Circle.Desk().Pending() {
+		list.Waiting = append(list.Waiting, Waiting{
+			Box: p.Application.BoxName, ID: p.Box, House: p.Application.HouseName, Keeper: p.Application.KeeperName,
+			Ticket: p.Ticket, Words: wordsOf(p.Words), Since: p.Since,
+		})
+	}
+	for _, t := range s.Circle.Desk().Tickets() {
+		list.Tickets = append(list.Tickets, Issued{t.ID, stateWord(t), t.Made, t.Expires, t.Waived, t.Wrong})
+	}
+	return list, nil
+}
+
+func stateWord(t pair.Issued) string {
+	switch t.State {
+	case pair.UsedUp:
+		return "used"
+	case pair.TakenBack:
+		return "revoked"
+	case pair.TriedTooOften:
+		return "burnt"
+	}
+	if !time.Now().Before(t.Expires) {
+		return "expired"
+	}
+	return "open"
+}
+
+func (s *server) revoke(r *http.Request) (any, error) {
+	return nil, s.Circle.Desk().Revoke(r.PathValue("ticket"))
+}
+
+func (s *server) approve(r *http.Request) (any, error) {
+	id, err := s.waiting(r.PathValue("box"))
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.Circle.Desk().Approve(r.Context(), id)
+}
+
+func (s *server) reject(r *http.Request) (any, error) {
+	id, err := s.waiting(r.PathValue("box"))
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.Circle.Desk().Reject(id)
+}
+
+// waiting finds the one waiting box of a name or an ID.
+func (s *server) waiting(name string) (found ident.BoxID, err error) {
+	for _, p := range s.Circle.Desk().Pending() {
+		if name != string(p.Box) && name != p.Box.Short() && name != p.Application.BoxName {
+			continue
+		}
+		if found != "" {
+			return "", &Error{CodeBadRequest, fmt.Sprintf("Two boxes that call themselves %q are waiting. Nobody was let in. Name the right one by its ID.", name)}
+		}
+		found = p.Box
+	}
+	if found == "" {
+		return "", pair.ErrNotPending
+	}
+	return found, nil
+}
+
+func (s *server) gone(r *http.Request) (any, error) {
+	var g Gone
+	if err := decode(r, &g); err != nil {
+		return nil, err
+	}
+	if g.Replacement == "" {
+		more, err := s.Circle.Gone(r.Context(), g.Box, g.Keeper, g.Password)
+		return Agreed{more}, err
+	}
+	more, err := s.Circle.Replace(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
+	return Agreed{more}, err
+}

@@ -1,0 +1,132 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"redhen/appliance/account"
+	"redhen/appliance/api"
+	"redhen/appliance/dav"
+)
+
+// Timeouts of the doors. There is none for a whole body: an upload from a slow line
+// may take a day.
+const (
+	headerPatience = 15 * time.Second
+	idlePatience   = 2 * time.Minute
+	maxHeader      = 64 << 10
+	lastAnswers    = 5 * time.Second // what is under way may end so long after the stop
+)
+
+// openDoors opens the ports of the doors; nothing answers before serveDoors.
+func (a *Appliance) openDoors() (err error) {
+	if a.socket, err = api.Listen(a.cfg.Dir); err != nil {
+		return fmt.Errorf("open %s: %w", api.SocketName, err)
+	}
+	if a.cfg.HTTP == "" {
+		return nil
+	}
+	if a.http, err = net.Listen("tcp", a.cfg.HTTP); err != nil {
+		return fmt.Errorf("open the pages: %w", err)
+	}
+	return nil
+}
+
+// serveDoors serves people and programs until ctx ends, then lets what is under way end.
+func (a *Appliance) serveDoors(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	serve := func(l net.Listener, h http.Handler) {
+		if l != nil {
+			group.Go(func() error { return a.serveDoor(ctx, l, h) })
+		}
+	}
+	serve(a.socket, a.localDoor())
+	serve(a.http, a.publicDoors())
+	return group.Wait()
+}
+
+func (a *Appliance) serveDoor(ctx context.Context, l net.Listener, h http.Handler) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end() // requests that outlive lastAnswers are broken off
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerPatience,
+		IdleTimeout:       idlePatience,
+		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(net.Listener) context.Context { return life },
+		ConnContext:       withSource,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }() // ends with Shutdown or Close
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	last, done := context.WithTimeout(life, lastAnswers)
+	defer done()
+	if err := srv.Shutdown(last); err != nil {
+		end()
+		srv.Close() // its error is that of a listener closed already
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// withSource notes where a request comes from, for the slowing of guesses.
+func withSource(ctx context.Context, c net.Conn) context.Context {
+	if from, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
+		return account.WithSource(ctx, from.Addr().Unmap())
+	}
+	return ctx
+}
+
+// publicDoors are what everybody in the house, and later in the world, may knock at.
+func (a *Appliance) publicDoors() http.Handler {
+	mux := http.NewServeMux()
+	davDoor := dav.New(dav.Config{
+		Auth:   dav.NewPasswords(a.accounts, account.Realm, nil),
+		Spaces: spaces{a.node}, Logger: a.log,
+	})
+	mux.Handle("/dav", davDoor)
+	mux.Handle("/dav/", davDoor)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.Handle("/", a.pages())
+	return mux
+}
+
+// localDoor is for programs on this machine that may open the socket.
+func (a *Appliance) localDoor() http.Handler {
+	return api.New(api.Config{
+		Box: a.About, Circle: a.circle, Status: a.watch, Spaces: spaces{a.node}, Logger: a.log,
+	})
+}
+
+// About is what this box says of itself.
+func (a *Appliance) About() api.Box {
+	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port()}
+	r := a.circle.Roster()
+	if r == nil {
+		return b
+	}
+	me, _ := r.Box(b.ID)
+	h, _ := r.House(me.House)
+	b.Claimed, b.Circle, b.Name, b.House = r.Active(b.ID), r.Name(), me.Name, h.Name
+	return b
+}
+
+func (a *Appliance) pages() http.Handler {
+	return http.NotFoundHandler()
+}
