@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"redhen/appliance/account"
+	"redhen/appliance/api"
 	"redhen/appliance/circle"
 	"redhen/appliance/status"
 	"redhen/provision/ident"
@@ -39,6 +40,10 @@ type Config struct {
 	Logger *slog.Logger // nil = none
 
 	PromoteAfter time.Duration // see raftnode.Config
+
+	// What a machine gives, for tests that give it themselves.
+	Underlay func(p2p.Config) p2p.Config            // puts the links on another internet; nil = the machine's
+	Socket   func(dir string) (net.Listener, error) // opens the local door; nil = api.Listen
 }
 
 func (c *Config) validate() error {
@@ -47,6 +52,12 @@ func (c *Config) validate() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Underlay == nil {
+		c.Underlay = func(links p2p.Config) p2p.Config { return links }
+	}
+	if c.Socket == nil {
+		c.Socket = api.Listen
 	}
 	return nil
 }
@@ -114,10 +125,10 @@ func (a *Appliance) openStorage() (err error) {
 
 // openLinks opens the host and the node, and starts what the node stands on.
 func (a *Appliance) openLinks() (err error) {
-	a.host, err = p2p.New(p2p.Config{
+	a.host, err = p2p.New(a.cfg.Underlay(p2p.Config{
 		Key: a.key, Port: a.cfg.P2P, ListenIP: a.cfg.Listen, Dir: a.cfg.Dir,
 		MDNS: a.cfg.LAN, PortMap: a.cfg.LAN, Logger: a.log,
-	})
+	}))
 	if err != nil {
 		return err
 	}

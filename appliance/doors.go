@@ -29,7 +29,7 @@ const (
 
 // openDoors opens the ports of the doors; nothing answers before serveDoors.
 func (a *Appliance) openDoors() (err error) {
-	if a.socket, err = api.Listen(a.cfg.Dir); err != nil {
+	if a.socket, err = a.cfg.Socket(a.cfg.Dir); err != nil {
 		return fmt.Errorf("open %s: %w", api.SocketName, err)
 	}
 	if a.cfg.HTTP == "" {
