@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,7 +108,12 @@ type Spot struct {
 	net    *Net
 	router *Router // nil: the spot has a public address itself
 	addr   netip.Addr
+	cut    atomic.Bool
 }
+
+// Cut pulls the box's own cable, or puts it back: nothing leaves the spot and
+// nothing arrives, also within the home.
+func (s *Spot) Cut(cut bool) { s.cut.Store(cut) }
 
 // Spot returns a new place with a public address of its own.
 func (n *Net) Spot() *Spot {

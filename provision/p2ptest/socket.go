@@ -59,6 +59,9 @@ func (s *Spot) listen(port uint16) (*socket, error) {
 }
 
 func (k *socket) receive(p packet) {
+	if k.spot.cut.Load() {
+		return
+	}
 	select {
 	case k.queue <- p:
 	default: // a full buffer loses packets
@@ -71,6 +74,9 @@ func (k *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	case <-k.done:
 		return 0, net.ErrClosed
 	default:
+	}
+	if k.spot.cut.Load() {
+		return len(b), nil
 	}
 	dst := to.(*net.UDPAddr).AddrPort()
 	p := packet{k.local, netip.AddrPortFrom(dst.Addr().Unmap(), dst.Port()), slices.Clone(b)}
