@@ -1,0 +1,190 @@
+// Package child runs boxes as child processes of this program, each with a state
+// folder and ports of its own on the loopback address, and ends them by their
+// process IDs. A child ends by itself when this process is gone, however it ended.
+package child
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"redhen/appliance/api"
+)
+
+// Patience of the parent.
+const (
+	startPatience = 30 * time.Second
+	endPatience   = 15 * time.Second
+	lookEvery     = 20 * time.Millisecond
+)
+
+// Config says how a box runs.
+type Config struct {
+	Program string // the path of redhen
+	Dir     string // state directory
+	Log     string // file that gets what it prints
+	HTTP    string // "host:port"; see FreePort
+	P2P     int
+}
+
+// Box is a running child.
+type Box struct {
+	Config
+	*api.Client
+
+	cmd   *exec.Cmd
+	input io.Closer     // the child ends when it is closed
+	ended chan struct{} // closed when the process is gone
+}
+
+// FreePort returns a port of 127.0.0.1 that is free for TCP and UDP now.
+func FreePort() (int, error) {
+	for range 20 {
+		t, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, fmt.Errorf("find a free port: %w", err)
+		}
+		port := t.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenPacket("udp", t.Addr().String())
+		t.Close()
+		if err == nil {
+			u.Close()
+			return port, nil
+		}
+	}
+	return 0, errors.New("find a free port: none is free for both TCP and UDP")
+}
+
+// Start starts a box and returns when it answers.
+func Start(ctx context.Context, cfg Config) (*Box, error) {
+	log, err := os.OpenFile(cfg.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("start box: %w", err)
+	}
+	defer log.Close()
+	cmd := exec.Command(cfg.Program, "run", "--state", cfg.Dir, "--http", cfg.HTTP, "--p2p", fmt.Sprint(cfg.P2P),
+		"--listen", "127.0.0.1", "--no-lan", "--promote-after", "1s", "--with-parent")
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the parent
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start box: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start box: %w", err)
+	}
+	b := &Box{Config: cfg, Client: api.NewClient(cfg.Dir), cmd: cmd, input: input, ended: make(chan struct{})}
+	go func() { // ends with the process
+		cmd.Wait() // how it ended says its log
+		close(b.ended)
+	}()
+	if err := b.answer(ctx); err != nil {
+		b.Kill()
+		return nil, err
+	}
+	return b, nil
+}
+
+// answer waits until the box answers.
+func (b *Box) answer(ctx context.Context) error {
+	ctx, end := context.WithTimeout(ctx, startPatience)
+	defer end()
+	for {
+		if _, err := b.Box(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-b.ended:
+			return fmt.Errorf("box ended at once: %s", b.lastLine())
+		case <-ctx.Done():
+			return fmt.Errorf("box does not answer: %w", ctx.Err())
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// lastLine is the last that the box said.
+func (b *Box) lastLine() string {
+	out, err := os.ReadFile(b.Log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return lines[len(lines)-1]
+}
+
+// URL is where its pages are, without a slash at the end.
+func (b *Box) URL() string { return "http://" + b.HTTP }
+
+// Ended is closed when the process is gone.
+func (b *Box) Ended() <-chan struct{} { return b.ended }
+
+// PID is the process.
+func (b *Box) PID() int { return b.cmd.Process.Pid }
+
+// Stop has the box end in good order, and kills it when it does not.
+func (b *Box) Stop() {
+	b.input.Close()
+	b.cmd.Process.Signal(syscall.SIGTERM) // fails when it is gone already
+	select {
+	case <-b.ended:
+	case <-time.After(endPatience):
+		b.Kill()
+	}
+}
+
+// StopAll stops boxes side by side; nil ones are passed over.
+func StopAll(boxes ...*Box) {
+	var all sync.WaitGroup
+	for _, b := range boxes {
+		if b != nil {
+			all.Go(b.Stop)
+		}
+	}
+	all.Wait()
+}
+
+// Kill ends the box as a fire would, and returns when the process is gone.
+func (b *Box) Kill() {
+	b.cmd.Process.Kill() // fails when it is gone already
+	<-b.ended
+}
+
+// Command runs one redhen command on a box's state directory and returns what it printed.
+func Command(ctx context.Context, program, dir, input string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, append([]string{"--state", dir, "--json"}, args...)...)
+	cmd.Stdin = strings.NewReader(input)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return out, fmt.Errorf("redhen %s: %w: %s", args[0], err, strings.TrimSpace(errs.String()))
+	}
+	return out, nil
+}
+
+// New starts the box of a name below dir, on free ports.
+func New(ctx context.Context, program, dir, name string) (*Box, error) {
+	pages, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	p2p, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	return Start(ctx, Config{
+		Program: program, Dir: filepath.Join(dir, name), Log: filepath.Join(dir, name+".log"),
+		HTTP: fmt.Sprintf("127.0.0.1:%d", pages), P2P: p2p,
+	})
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"redhen/cmd/redhen/fire"
+)
+
+func (a *app) fireCommand() *cobra.Command {
+	var times, files int
+	var seed uint64
+	var big int64
+	cmd := &cobra.Command{
+		Use: "fire", Short: "Burn one of three houses on this machine, and see that nothing is lost", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if files < 20 || big < 1 || times < 1 {
+				return &usageError{fmt.Errorf("want 20 files, one MB and one time at least")}
+			}
+			return a.fire(cmd.Context(), times, fire.Config{Files: files, Big: big * 1_000_000, Seed: seed})
+		},
+	}
+	cmd.Flags().IntVar(&times, "times", 1, "how often")
+	cmd.Flags().Uint64Var(&seed, "seed", 0, "draws files and moment (0 = a new one)")
+	cmd.Flags().IntVar(&files, "files", 500, "small files")
+	cmd.Flags().Int64Var(&big, "big", 300, "MB of the one large file")
+	return cmd
+}
+
+func (a *app) fire(ctx context.Context, times int, cfg fire.Config) (err error) {
+	if cfg.Program, err = os.Executable(); err != nil {
+		return fmt.Errorf("fire: %w", err)
+	}
+	cfg.Out, cfg.Keep = a.out, true
+	for i := range times {
+		if cfg.Seed == 0 || i > 0 {
+			cfg.Seed = rand.Uint64N(1 << 32)
+		}
+		if err := fire.Run(ctx, cfg); err != nil {
+			return fmt.Errorf("fire %d of %d: %w", i+1, times, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"redhen/appliance/account"
+	"redhen/appliance/api"
+)
+
+func (a *app) goneCommand() *cobra.Command {
+	var g api.Gone
+	cmd := &cobra.Command{
+		Use: "gone BOX", Short: "Say that a box is lost for good (a keeper's password on the input)", Args: cobra.ExactArgs(1),
+		Long: "Say that a box is lost for good. The circle then brings its copies to other houses.\nThat box may hold writes that nobody else has: what was answered \"kept in 1 house\" there is lost with it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := need(cmd, "keeper"); err != nil {
+				return err
+			}
+			g.Box = args[0]
+			return a.gone(cmd.Context(), g)
+		},
+	}
+	cmd.Flags().StringVar(&g.Keeper, "keeper", "", "login name of the keeper who says so")
+	return cmd
+}
+
+func (a *app) replaceCommand() *cobra.Command {
+	var g api.Gone
+	cmd := &cobra.Command{
+		Use: "replace OLD NEW", Short: "Say that a box is lost, and which box takes its place (a keeper's password on the input)", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := need(cmd, "keeper"); err != nil {
+				return err
+			}
+			g.Box, g.Replacement = args[0], args[1]
+			return a.gone(cmd.Context(), g)
+		},
+	}
+	cmd.Flags().StringVar(&g.Keeper, "keeper", "", "login name of the keeper who says so")
+	return cmd
+}
+
+func (a *app) gone(ctx context.Context, g api.Gone) (err error) {
+	g.Keeper = account.CleanName(g.Keeper)
+	if g.Password, err = a.password("Password of " + g.Keeper); err != nil {
+		return err
+	}
+	agreed, err := a.box().Gone(ctx, g)
+	if err != nil {
+		return err
+	}
+	switch {
+	case agreed.More == 1:
+		return a.done("Noted. One more keeper has to say the same before it counts.")
+	case agreed.More > 1:
+		return a.done("Noted. %d more keepers have to say the same before it counts.", agreed.More)
+	case g.Replacement != "":
+		return a.done("%s is out of the circle, and %s takes its place. redhen status tells how far the copies are.", g.Box, g.Replacement)
+	}
+	return a.done("%s is out of the circle. redhen status tells how far the new copies are.", g.Box)
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"redhen/appliance/api"
+)
+
+func (a *app) joinCommand() *cobra.Command {
+	var j api.Join
+	cmd := &cobra.Command{
+		Use: "join TICKET", Short: "Bring a fresh box into a friend's circle (password on the input)", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := need(cmd, "house", "box", "keeper"); err != nil {
+				return err
+			}
+			j.Ticket = strings.Join(args, " ")
+			if j.Keeper, err = a.keeper(j.Keeper.Login); err != nil {
+				return err
+			}
+			tell := teller{app: a}
+			if err := a.box().Join(cmd.Context(), j, tell.step); err != nil {
+				return err
+			}
+			return a.done("%s at %s is in the circle. %s may log in at every house.", j.Box, j.House, j.Keeper.Login)
+		},
+	}
+	a.placeFlags(cmd, &j.House, &j.Box, &j.Keeper.Login)
+	return cmd
+}
+
+// teller shows the steps of joining, each change once.
+type teller struct {
+	app  *app
+	last api.Step
+}
+
+func (t *teller) step(s api.Step) {
+	if t.app.json {
+		json.NewEncoder(t.app.out).Encode(s)
+		return
+	}
+	last := t.last
+	t.last = s
+	switch {
+	case s.Stage == api.StageConnecting && s.Trouble != "" && last.Trouble == "":
+		fmt.Fprintln(t.app.out, "The inviting box does not answer yet. Trying on; Ctrl-C ends it, and changes nothing.")
+	case s.Stage == api.StageConnecting && last.Stage == "":
+		fmt.Fprintln(t.app.out, "Looking for the inviting box …")
+	case s.Stage == api.StageWaiting && last.Stage != s.Stage:
+		fmt.Fprintf(t.app.out, "Found %s of the circle %s. Both of you should see:\n\n    %s\n\nWaiting for your friend's yes …\n",
+			s.Inviter, s.Circle, wordsLine(s.Words))
+	}
+}
+
+// wordsLine shows the words that two people compare.
+func wordsLine(words []api.Word) string {
+	var parts []string
+	for _, w := range words {
+		parts = append(parts, w.Picture+" "+w.Text)
+	}
+	return strings.Join(parts, "   ")
+}

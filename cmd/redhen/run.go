@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"redhen/appliance"
+	"redhen/appliance/api"
+	"redhen/provision/p2p"
+	"redhen/raftnode/raftlog"
+)
+
+// runFlags are the flags of redhen run.
+type runFlags struct {
+	http, listen, log string
+	p2p               int
+	noLAN, withParent bool
+	promoteAfter      time.Duration
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run", Short: "Run a box", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runBox(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.http, "http", defaultHTTP(), `where the pages are, host:port ("" = nowhere)`)
+	cmd.Flags().IntVar(&f.p2p, "p2p", appliance.DefaultP2P, "TCP and UDP port for the other boxes (0 = any free one)")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "the one IP address for the other boxes (default all)")
+	cmd.Flags().BoolVar(&f.noLAN, "no-lan", false, "do not look for boxes on the local network, nor answer for names on it")
+	cmd.Flags().StringVar(&f.log, "log", "info", "what to log: debug, info, warn, error")
+	cmd.Flags().DurationVar(&f.promoteAfter, "promote-after", 0, "unbroken contact before two houses decide together (default 10m)")
+	cmd.Flags().BoolVar(&f.withParent, "with-parent", false, "end when the input ends")
+	cmd.Flags().MarkHidden("promote-after") // never fails: the flags are those above
+	cmd.Flags().MarkHidden("with-parent")
+	return cmd
+}
+
+// defaultHTTP is port 80 for who may open it.
+func defaultHTTP() string {
+	if os.Geteuid() == 0 {
+		return ":80"
+	}
+	return ":8080"
+}
+
+func (f runFlags) config(dir string, errs io.Writer) (appliance.Config, error) {
+	cfg := appliance.Config{Dir: dir, HTTP: f.http, P2P: f.p2p, LAN: !f.noLAN, PromoteAfter: f.promoteAfter}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.log)); err != nil {
+		return cfg, &usageError{fmt.Errorf("--log %q: want debug, info, warn or error", f.log)}
+	}
+	cfg.Logger = slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))
+	if f.listen != "" {
+		ip, err := netip.ParseAddr(f.listen)
+		if err != nil {
+			return cfg, &usageError{fmt.Errorf("--listen %q: want an IP address", f.listen)}
+		}
+		cfg.Listen = ip
+	}
+	if f.p2p < 0 || f.p2p > 65535 {
+		return cfg, &usageError{fmt.Errorf("--p2p %d: want a port", f.p2p)}
+	}
+	return cfg, nil
+}
+
+func (a *app) runBox(ctx context.Context, f runFlags) error {
+	cfg, err := f.config(a.state, a.err)
+	if err != nil {
+		return err
+	}
+	box, err := appliance.Open(cfg)
+	if err != nil {
+		return openWords(err, f)
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	if f.withParent {
+		go func() { // ends with the process
+			io.Copy(io.Discard, a.stdin)
+			end()
+		}()
+	}
+	about := box.About()
+	if err := a.show(about, func(w io.Writer) { a.tellStart(w, about) }); err != nil {
+		return err
+	}
+	return box.Run(ctx)
+}
+
+func (a *app) tellStart(w io.Writer, b api.Box) {
+	if b.Pages != "" {
+		fmt.Fprintln(w, "The pages are at", pageLink(b.Pages))
+	}
+	if b.Claimed {
+		fmt.Fprintf(w, "This is %s at %s, in the circle %s.\n", b.Name, b.House, b.Circle)
+		return
+	}
+	fmt.Fprintf(w, "This box is in no circle yet. Open its page to claim it, or use: redhen found --state %s, or redhen join --state %s\n", a.state, a.state)
+}
+
+// pageLink is a link to the pages that works on this machine.
+func pageLink(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip, bad := netip.ParseAddr(host); err == nil && (host == "" || bad == nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	if port == "80" {
+		return "http://" + host + "/"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/"
+}
+
+// openWords says why a box does not start.
+func openWords(err error, f runFlags) error {
+	say := func(code, format string, args ...any) error {
+		return &api.Error{Code: code, Sentence: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case errors.Is(err, appliance.ErrInUse):
+		return say("in-use", "A box runs on this state directory already. Nothing was changed. Use that one, or name another directory with --state.")
+	case errors.Is(err, p2p.ErrPortTaken):
+		return say("port-taken", "Another program uses the port %d. Nothing was changed. End it, or choose another port with --p2p.", f.p2p)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return say("port-taken", "Another program uses %s, where the pages should be. Nothing was changed. End it, or choose another place with --http.", f.http)
+	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):
+		return say("not-allowed", "The system does not allow that: %v. Nothing was changed. Use a state directory of your own, and a port over 1023 with --http.", err)
+	case errors.Is(err, raftlog.ErrDamaged):
+		return say("damaged", "The box's log is damaged, so it does not start: %v. What other houses have is not touched. Keep this folder aside, and have a fresh box take this one's place.", err)
+	}
+	return say("no-start", "The box could not start: %v. What it keeps was not changed. Look into the named file or setting, then try again.", err)
+}
