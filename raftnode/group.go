@@ -223,7 +223,7 @@ func (g *group) leaderIs(id ident.ReplicaID) {
 	} else {
 		g.leadless = time.Time{}
 	}
-	g.n.log.Info("leader", "shard", g.shard, "replica", id, "box", g.boxOf(id).Short())
+	g.n.log.Info("leader", "shard", g.shard, "replica", id, "box", g.boxOf(id).Short(), "term", g.rn.BasicStatus().GetTerm())
 	g.rep.publish(g)
 	g.rep.changed()
 }

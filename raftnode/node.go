@@ -8,6 +8,7 @@
 package raftnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,12 +41,16 @@ type Config struct {
 	Now          func() time.Time // nil: time.Now
 	Tick         time.Duration    // raft's tick; 0: 250 ms
 	PromoteAfter time.Duration    // unbroken contact before one voter becomes two; 0: 10 minutes
+	KeepEntries  uint64           // entries kept behind the durable state for boxes that lag; 0: 512
+	CutEntries   uint64           // a shard's log is cut when so many more stand in it; 0: 2048
 }
 
-// DefaultTick and DefaultPromoteAfter stand for the zero values of Config.
+// What stands for the zero values of Config.
 const (
 	DefaultTick         = 250 * time.Millisecond
 	DefaultPromoteAfter = 10 * time.Minute
+	DefaultKeepEntries  = 512
+	DefaultCutEntries   = 2048
 )
 
 func (c *Config) validate() error {
@@ -64,6 +69,8 @@ func (c *Config) validate() error {
 	if c.PromoteAfter == 0 {
 		c.PromoteAfter = DefaultPromoteAfter
 	}
+	c.KeepEntries = cmp.Or(c.KeepEntries, DefaultKeepEntries)
+	c.CutEntries = cmp.Or(c.CutEntries, DefaultCutEntries)
 	return nil
 }
 

@@ -366,10 +366,10 @@ func appliedIndex(s *kv.Store) uint64 {
 func (r *replica) cutLog() {
 	first, err := r.log.FirstIndex()
 	durable := r.state.Durable()
-	if err != nil || durable < first+cutEntries+keepEntries {
+	if err != nil || durable < first+r.n.cfg.CutEntries+r.n.cfg.KeepEntries {
 		return
 	}
-	to := durable - keepEntries
+	to := durable - r.n.cfg.KeepEntries
 	r.mu.Lock()
 	if r.snapshot != nil {
 		to = min(to, r.snapshot.meta.GetIndex())

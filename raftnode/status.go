@@ -10,6 +10,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/raftnode/directory"
+	"redhen/raftnode/kv"
 	"redhen/raftnode/transport"
 )
 
@@ -276,4 +277,18 @@ func (n *Node) sortedByRTT(boxes []ident.BoxID) []ident.BoxID {
 		return time.Hour
 	}
 	return slices.SortedStableFunc(slices.Values(boxes), func(a, b ident.BoxID) int { return cmp.Compare(far(a), far(b)) })
+}
+
+// StateHash returns the hash of a shard's state here, and the index of the last
+// entry in it: replicas that have applied the same entries have the same hash.
+func (n *Node) StateHash(shard ident.ShardID) (index uint64, hash [32]byte, err error) {
+	rep := n.replica(shard)
+	if rep == nil {
+		return 0, hash, ErrNoSpace
+	}
+	err = rep.state.ViewAt(func(r kv.Reader, applied uint64) error {
+		index, hash = applied, kv.Hash(r)
+		return nil
+	})
+	return index, hash, err
 }

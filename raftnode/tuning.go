@@ -21,8 +21,6 @@ const (
 const (
 	flushEvery       = 3 * time.Second
 	flushEntries     = 500
-	keepEntries      = 512              // kept behind the durable state for boxes that lag
-	cutEntries       = 2048             // cut when so many more than that stand in the log
 	snapshotHold     = 2 * time.Minute  // a copy of the state stays fresh so long
 	snapshotPatience = 30 * time.Minute // a box may take so long to fetch one
 	planEvery        = 2 * time.Second
