@@ -3,6 +3,7 @@ package raftnode
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"redhen/provision/ident"
+	"redhen/provision/onefile"
 	"redhen/provision/roster"
 	"redhen/raftnode/directory"
 	"redhen/raftnode/kv"
@@ -93,6 +95,9 @@ func (n *Node) create(shard ident.ShardID, id ident.ReplicaID, first *members) e
 	if n.replica(shard) != nil {
 		return fmt.Errorf("shard %s: this box holds a replica already", shard)
 	}
+	if id <= n.retiredNumber(shard) {
+		return fmt.Errorf("shard %s: replica %d was given up here before", shard, id)
+	}
 	if err := n.forgetLog(shard); err != nil { // what a replica given up earlier may have left
 		return err
 	}
@@ -115,6 +120,10 @@ func (n *Node) create(shard ident.ShardID, id ident.ReplicaID, first *members) e
 // giveUp ends a replica that the shard no longer counts. What was written here
 // stands in the journal, which stays.
 func (n *Node) giveUp(g *group) {
+	if err := n.retireNumber(g.shard, g.id); err != nil {
+		n.trouble(g.shard, err)
+		return
+	}
 	n.log.Info("replica ends", "shard", g.shard, "replica", g.id)
 	delete(n.groups, g.shard)
 	n.mu.Lock()
@@ -130,6 +139,24 @@ func (n *Node) giveUp(g *group) {
 			os.Remove(f)
 		}
 	})
+}
+
+// retireNumber notes durably that the replica, and all before it, are never to
+// begin here again: what they promised is forgotten.
+func (n *Node) retireNumber(shard ident.ShardID, id ident.ReplicaID) error {
+	return onefile.Replace(n.numberPath(shard), binary.BigEndian.AppendUint64(nil, uint64(id)))
+}
+
+func (n *Node) retiredNumber(shard ident.ShardID) ident.ReplicaID {
+	b, err := onefile.Read(n.numberPath(shard), 8)
+	if err != nil || len(b) != 8 {
+		return 0
+	}
+	return ident.ReplicaID(binary.BigEndian.Uint64(b))
+}
+
+func (n *Node) numberPath(shard ident.ShardID) string {
+	return filepath.Join(n.cfg.Dir, "shards", shard.String()+".retired")
 }
 
 // forgetLog forgets a shard's log and waits for it: a Storage taken before would
@@ -216,7 +243,12 @@ func (n *Node) followPlacement(shard ident.ShardID, p directory.Placement, first
 		}
 	}
 	g := n.groups[shard]
-	if g != nil && (mine == nil || mine.ID != g.id) && shard != ident.CircleShard && g.expelled() {
+	if rep := n.replica(shard); g == nil && rep != nil {
+		return // being healed
+	}
+	// A directory that never heard of the number here is older than the replica.
+	newer := g != nil && g.id >= p.Next
+	if g != nil && !newer && (mine == nil || mine.ID != g.id) && shard != ident.CircleShard && g.expelled() {
 		n.giveUp(g)
 		g = nil
 	}

@@ -128,14 +128,14 @@ func sortedReplicas(ids []uint64) []ident.ReplicaID {
 	return out
 }
 
-// replicaOf returns the box's replica, zero when it has none.
-func (m members) replicaOf(box ident.BoxID) ident.ReplicaID {
+// replicaOf returns the box's replica, the newest while it has two, zero when it has none.
+func (m members) replicaOf(box ident.BoxID) (newest ident.ReplicaID) {
 	for id, b := range m.boxes {
 		if b == box {
-			return id
+			newest = max(newest, id)
 		}
 	}
-	return 0
+	return newest
 }
 
 // heldByMajority reports whether the holders are a majority of the voters; of

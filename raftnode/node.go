@@ -38,6 +38,7 @@ type Config struct {
 	Net    transport.Network
 	Logger *slog.Logger
 
+	Known        []ident.BoxID    // boxes to ask when the directory here is damaged
 	Now          func() time.Time // nil: time.Now
 	Tick         time.Duration    // raft's tick; 0: 250 ms
 	PromoteAfter time.Duration    // unbroken contact before one voter becomes two; 0: 10 minutes
@@ -136,6 +137,9 @@ func Open(cfg Config) (*Node, error) {
 		leaders:  map[ident.ShardID]ident.BoxID{},
 		distance: map[ident.BoxID]time.Duration{},
 		started:  make(chan struct{}),
+	}
+	for _, b := range cfg.Known {
+		n.known[b] = true
 	}
 	n.beats = newBeats(n)
 	var err error
@@ -347,6 +351,14 @@ func (n *Node) hear(from ident.BoxID, f frame) {
 
 // startGroup begins to drive a replica. On the loop, or before it runs.
 func (n *Node) startGroup(rep *replica) error {
+	switch {
+	case rep.damaged:
+		n.spawn(func(ctx context.Context) { n.rebuild(ctx, rep) })
+		return nil
+	case rep.lost:
+		n.spawn(func(ctx context.Context) { n.renumber(ctx, rep) })
+		return nil
+	}
 	g, err := newGroup(n, rep)
 	if err != nil {
 		return err

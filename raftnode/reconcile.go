@@ -57,7 +57,8 @@ func (g *group) reconcile(want []placement.Replica) {
 
 func (g *group) addLearner(want []placement.Replica) bool {
 	for _, r := range want {
-		if !g.mem.has(r.ID) && g.mem.replicaOf(r.Box) == 0 {
+		old := g.mem.replicaOf(r.Box) // goes later, when it was given a new number
+		if !g.mem.has(r.ID) && (old == 0 || !contains(want, old)) {
 			return g.change(map[ident.ReplicaID]ident.BoxID{r.ID: r.Box},
 				change(pb.ConfChangeAddLearnerNode, r.ID))
 		}

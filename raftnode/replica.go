@@ -40,6 +40,10 @@ type replica struct {
 	work    *mail // for the applier
 	debt    *debt
 
+	// Set by openReplica, for startGroup: what must be healed before raft may run.
+	damaged bool // the state must be fetched
+	lost    bool // the votes are lost: a new number is needed
+
 	mu       sync.Mutex
 	failed   error         // why this replica stopped; nil while it works
 	change   chan struct{} // closed and renewed at every change
@@ -83,12 +87,10 @@ func parseStateName(name string) (shard ident.ShardID, id ident.ReplicaID, ok bo
 // the state does: the power went between the two steps of a snapshot.
 func openReplica(n *Node, shard ident.ShardID, id ident.ReplicaID) (*replica, error) {
 	r := &replica{
-		n: n, shard: shard, id: id, work: newMail(), change: make(chan struct{}),
-		path: filepath.Join(n.cfg.Dir, "shards", stateName(shard, id)),
+		n: n, shard: shard, id: id, work: newMail(), change: make(chan struct{}), path: n.statePath(shard, id),
 	}
 	r.debt = newDebt(r)
-	var err error
-	if r.state, err = kv.Open(r.path); err != nil {
+	if err := r.openState(); err != nil {
 		return nil, fmt.Errorf("shard %s: %w", shard, err)
 	}
 	r.log = n.cfg.Log.Shard(shard)
@@ -96,10 +98,36 @@ func openReplica(n *Node, shard ident.ShardID, id ident.ReplicaID) (*replica, er
 		return nil, err
 	}
 	r.log.SetSnapshotter(r.ownSnapshot)
+	if last, err := r.log.LastIndex(); err != nil {
+		return nil, err
+	} else if r.damaged && last == 0 { // the log is lost as well, and with it the votes
+		r.damaged, r.lost = false, true
+		r.fail(ErrLogLost)
+		return r, nil
+	}
+	if r.damaged {
+		r.fail(ErrStateDamaged)
+		return r, nil
+	}
 	if err := r.catchUpLog(); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+func (n *Node) statePath(shard ident.ShardID, id ident.ReplicaID) string {
+	return filepath.Join(n.cfg.Dir, "shards", stateName(shard, id))
+}
+
+// openState opens the state file; a damaged one is kept aside.
+func (r *replica) openState() (err error) {
+	r.state, err = kv.Open(r.path)
+	if errors.Is(err, kv.ErrDamaged) {
+		r.damaged = true
+		r.n.log.Error("state file damaged", "shard", r.shard, "err", err)
+		r.state, err = emptyState(r.path, r.n.now())
+	}
+	return err
 }
 
 func (r *replica) loadMembers() error {
@@ -109,9 +137,6 @@ func (r *replica) loadMembers() error {
 		return err
 	})
 }
-
-// errLogShort says that acknowledged entries are missing from the log.
-var errLogShort = errors.New("the raft log ends before the state does: a part of it is lost")
 
 // catchUpLog goes on with a reset of the log that a power cut may have ended: the
 // state has its new first index, the log not yet. Without such a reset under way, a
@@ -125,7 +150,8 @@ func (r *replica) catchUpLog() error {
 	}
 	if last < index {
 		if !r.resetting(index) {
-			r.fail(errLogShort)
+			r.lost = true
+			r.fail(ErrLogLost)
 			return nil
 		}
 		if err := r.resetLog(index, term, r.members.Load().conf); err != nil {
@@ -225,6 +251,9 @@ func (r *replica) fail(err error) {
 	if first {
 		r.n.log.Error("shard stops", "shard", r.shard, "replica", r.id, "err", err)
 		r.changed()
+	}
+	if first && errors.Is(err, kv.ErrDamaged) {
+		r.n.mail.put(func() { r.n.reopen(r) })
 	}
 }
 

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -92,6 +93,11 @@ func (n *Node) status() Status {
 		shards[shard] = g.status()
 	}
 	n.mu.Lock()
+	for shard, rep := range n.replicas {
+		if _, ok := shards[shard]; !ok { // being healed
+			shards[shard] = ShardStatus{Shard: shard, Replica: rep.id, Owes: true, Failed: fmt.Sprint(rep.failure())}
+		}
+	}
 	spaces := maps.Clone(n.spaces)
 	troubles := maps.Clone(n.troubles)
 	mended := maps.Clone(n.mends)
@@ -234,6 +240,7 @@ func (n *Node) serve() {
 	n.cfg.Net.Receive(n.receive)
 	n.cfg.Net.Handle(serviceSettle, n.whenRunning(n.serveSettle))
 	n.cfg.Net.Handle(serviceRead, n.whenRunning(n.serveRead))
+	n.cfg.Net.Handle(serviceState, n.whenRunning(n.serveState))
 	n.cfg.Net.Handle(serviceStatus, n.whenRunning(n.serveStatus))
 }
 

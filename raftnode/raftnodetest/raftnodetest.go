@@ -136,6 +136,14 @@ func (c *Circle) Add(ctx context.Context, name, house string) (*Box, error) {
 	return b, b.join(ctx, inviter)
 }
 
+// known lists all boxes, as a box remembers them beside its directory.
+func (c *Circle) known() (ids []ident.BoxID) {
+	for _, b := range c.All() {
+		ids = append(ids, b.Key.BoxID())
+	}
+	return ids
+}
+
 func (c *Circle) anyUp() *Box {
 	for _, b := range c.All() {
 		if b.Node != nil {
@@ -148,6 +156,9 @@ func (c *Circle) anyUp() *Box {
 func (c *Circle) houseID(name string) ident.HouseID {
 	return ident.HouseID(fmt.Sprintf("%x", sha256.Sum256([]byte("house "+name)))[:16])
 }
+
+// Dir is the box's state directory.
+func (b *Box) Dir() string { return b.dir }
 
 func (b *Box) account() directory.Account {
 	return directory.Account{
@@ -209,7 +220,7 @@ func (b *Box) Start() error {
 	wg.Go(func() { _ = log.Run(logCtx) }) // a stopped log stops the Node, which reports
 	node, err := raftnode.Open(raftnode.Config{
 		Box: b.Key.BoxID(), Dir: b.dir, Log: log, Chunks: b.Chunks, Net: b.c.Mesh.Join(b.Key.BoxID()),
-		Logger: b.c.cfg.Logger.With("at", b.Name), PromoteAfter: b.c.cfg.PromoteAfter,
+		Logger: b.c.cfg.Logger.With("at", b.Name), PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(),
 	})
 	if err != nil {
 		cancel()

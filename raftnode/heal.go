@@ -1,0 +1,291 @@
+package raftnode
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/raftnode/directory"
+	"redhen/raftnode/kv"
+	"redhen/raftnode/placement"
+	"redhen/raftnode/transport"
+)
+
+// Why a replica does not take part, while it is being healed.
+var (
+	// ErrStateDamaged says that the state file of a replica was damaged. It is kept
+	// aside, and the state is fetched from another house.
+	ErrStateDamaged = errors.New("the state file is damaged")
+	// ErrLogLost says that the raft log of the box was damaged. Its votes are lost
+	// with it, so the box gives up its replicas and comes back under new numbers.
+	ErrLogLost = errors.New("the raft log is damaged")
+)
+
+// serviceState is the service by which a box asks another for a shard's state.
+const serviceState = "redhen/state/1"
+
+// stateCall asks for the state of a shard that has applied at least an index;
+// with Placement alone, for where its replicas should be.
+type stateCall struct {
+	Shard     ident.ShardID `cbor:"1,keyasint"`
+	AtLeast   uint64        `cbor:"2,keyasint,omitempty"`
+	Placement bool          `cbor:"3,keyasint,omitempty"`
+}
+
+// stateReply offers a copy of the state as a file, or tells the placement.
+type stateReply struct {
+	Have      bool                `cbor:"1,keyasint,omitempty"`
+	Ref       snapshotRef         `cbor:"2,keyasint"`
+	Index     uint64              `cbor:"3,keyasint,omitempty"`
+	Placement directory.Placement `cbor:"4,keyasint"`
+}
+
+func (n *Node) serveState(ctx context.Context, from ident.BoxID, s transport.Stream) {
+	var q stateCall
+	if err := readCall(s, &q); err != nil {
+		n.log.Warn("call refused", "service", serviceState, "box", from.Short(), "err", err)
+		return
+	}
+	if q.Placement {
+		var r stateReply
+		_ = n.Directory(func(v directory.View) error { // without a circle there is none
+			r.Placement, r.Have = v.Placement(q.Shard)
+			return nil
+		})
+		n.reply(s, r)
+		return
+	}
+	rep := n.replica(q.Shard)
+	if rep == nil || rep.failure() != nil || appliedIndex(rep.state) < max(q.AtLeast, 1) {
+		n.reply(s, stateReply{})
+		return
+	}
+	done := make(chan struct{})
+	rep.work.put(func() {
+		defer close(done)
+		rep.makeSnapshot()
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return
+	}
+	rep.mu.Lock()
+	defer rep.mu.Unlock()
+	if own := rep.snapshot; own != nil {
+		n.reply(s, stateReply{Have: true, Ref: own.ref, Index: own.meta.GetIndex()})
+	}
+}
+
+// setAside keeps a damaged file for whoever wants to look at it.
+func setAside(path string, now time.Time) error {
+	return os.Rename(path, fmt.Sprintf("%s.damaged-%d", path, now.UnixMilli()))
+}
+
+// reopen begins a replica anew whose state was found to be damaged while it ran; on the loop.
+func (n *Node) reopen(rep *replica) {
+	if n.groupOf(rep) == nil {
+		return
+	}
+	delete(n.groups, rep.shard)
+	rep.work.put(func() {
+		if err := rep.state.Close(); err != nil {
+			n.log.Warn("close state", "shard", rep.shard, "err", err)
+		}
+		n.mail.put(func() { n.replaceReplica(rep, rep.id) })
+	})
+}
+
+// replaceReplica puts a freshly opened replica in the place of rep; on the loop.
+func (n *Node) replaceReplica(rep *replica, id ident.ReplicaID) {
+	fresh, err := openReplica(n, rep.shard, id)
+	if err == nil {
+		n.mu.Lock()
+		n.replicas[rep.shard] = fresh
+		n.mu.Unlock()
+		err = n.startGroup(fresh)
+	}
+	if err != nil {
+		n.trouble(rep.shard, err)
+		return
+	}
+	rep.changed()
+	if rep.shard == ident.CircleShard {
+		n.followCircle()
+	}
+}
+
+// rebuild fetches the state of a replica whose own was damaged. Its log and its
+// votes are whole: it goes on under its number once it has a state again.
+func (n *Node) rebuild(ctx context.Context, rep *replica) {
+	path := rep.path + ".rebuilt"
+	for ctx.Err() == nil {
+		index, err := n.fetchState(ctx, rep, path)
+		if err == nil {
+			n.mail.put(func() { n.rebuilt(rep, path, index) })
+			return
+		}
+		n.log.Info("state not to be had now", "shard", rep.shard, "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(debtRetry):
+		}
+	}
+}
+
+// fetchState brings a copy of the state that joins the log here.
+func (n *Node) fetchState(ctx context.Context, rep *replica, path string) (uint64, error) {
+	first, err := rep.log.FirstIndex()
+	if err != nil {
+		return 0, err
+	}
+	last := errors.New("no other house holds it")
+	for _, box := range n.sortedByRTT(n.keepersOf(rep.shard)) {
+		var r stateReply
+		try, end := context.WithTimeout(ctx, callFor)
+		err := n.call(try, box, serviceState, stateCall{Shard: rep.shard, AtLeast: first - 1}, &r)
+		end()
+		if err == nil && !r.Have {
+			err = fmt.Errorf("not at %s", box.Short())
+		}
+		if err == nil {
+			err = n.exchange.FetchFile(ctx, box, r.Ref.Name, path, r.Ref.Size, r.Ref.Hash)
+		}
+		if err == nil {
+			return r.Index, nil
+		}
+		last = err
+	}
+	return 0, last
+}
+
+// keepersOf lists the boxes to ask about a shard; all of them about the circle's,
+// which may be the one that is damaged here.
+func (n *Node) keepersOf(shard ident.ShardID) []ident.BoxID {
+	if shard == ident.CircleShard {
+		return n.others()
+	}
+	return n.holders(shard)
+}
+
+// rebuilt goes on with a fetched state; on the loop.
+func (n *Node) rebuilt(rep *replica, path string, index uint64) {
+	err := rep.beginReset(index)
+	if err == nil {
+		err = rep.state.Replace(path)
+	}
+	if err == nil {
+		err = rep.state.Close()
+	}
+	if err != nil {
+		n.trouble(rep.shard, err)
+		return
+	}
+	n.log.Info("state fetched again", "shard", rep.shard, "index", index)
+	n.mended(rep.shard)
+	n.replaceReplica(rep, rep.id)
+}
+
+// renumber gives up the replicas of this box whose votes were lost with the log,
+// one after the other, and begins them anew under new numbers with the state they
+// have: what it holds was committed.
+func (n *Node) renumber(ctx context.Context, rep *replica) {
+	for ctx.Err() == nil {
+		id, err := n.newNumber(ctx, rep)
+		if err == nil {
+			n.mail.put(func() { n.renumbered(rep, id) })
+			return
+		}
+		n.log.Info("no new number yet", "shard", rep.shard, "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(debtRetry):
+		}
+	}
+}
+
+// newNumber has the circle count this box's replica under a new number.
+func (n *Node) newNumber(ctx context.Context, rep *replica) (ident.ReplicaID, error) {
+	p, err := n.askPlacement(ctx, rep.shard)
+	if err != nil {
+		return 0, err
+	}
+	next := max(p.Next, rep.id+1)
+	for i, r := range p.Replicas {
+		switch {
+		case r.Box != n.cfg.Box:
+		case r.ID != rep.id:
+			return r.ID, nil // decided by an earlier try
+		default:
+			p.Replicas[i].ID = next
+		}
+	}
+	try, end := context.WithTimeout(ctx, offerFor)
+	defer end()
+	out, err := n.Command(try, directory.Command{SetPlacement: &directory.SetPlacement{
+		Shard: rep.shard, If: p.Version, Replicas: slices.SortedFunc(slices.Values(p.Replicas), byNumber), Next: next + 1,
+	}})
+	if err == nil && out.Code != directory.Done {
+		err = fmt.Errorf("new number refused: %s", out.Code)
+	}
+	return next, err
+}
+
+func byNumber(a, b placement.Replica) int { return cmp.Compare(a.ID, b.ID) }
+
+// askPlacement asks the others: what this box knows may be old.
+func (n *Node) askPlacement(ctx context.Context, shard ident.ShardID) (directory.Placement, error) {
+	ctx, end := context.WithTimeout(ctx, attemptFor)
+	defer end()
+	best, found := directory.Placement{}, false
+	for _, box := range n.others() {
+		var r stateReply
+		if n.call(ctx, box, serviceState, stateCall{Shard: shard, Placement: true}, &r) == nil && r.Have &&
+			(!found || r.Placement.Version > best.Version) {
+			best, found = r.Placement, true
+		}
+	}
+	if !found {
+		return best, ErrApart
+	}
+	return best, nil
+}
+
+// renumbered begins the replica anew; on the loop.
+func (n *Node) renumbered(rep *replica, id ident.ReplicaID) {
+	index := appliedIndex(rep.state)
+	fresh := &replica{n: n, shard: rep.shard, id: id, path: n.statePath(rep.shard, id)}
+	err := rep.state.Close()
+	if err == nil {
+		err = n.retireNumber(rep.shard, rep.id)
+	}
+	if err == nil {
+		err = n.forgetLog(rep.shard)
+	}
+	if err == nil {
+		err = fresh.beginReset(index)
+	}
+	if err == nil {
+		err = os.Rename(rep.path, fresh.path)
+	}
+	if err != nil {
+		n.trouble(rep.shard, err)
+		return
+	}
+	n.log.Info("replica has a new number", "shard", rep.shard, "replica", id)
+	n.mended(rep.shard)
+	n.replaceReplica(rep, id)
+}
+
+// emptyState is the state of a replica that waits for one.
+func emptyState(path string, now time.Time) (*kv.Store, error) {
+	if err := setAside(path, now); err != nil {
+		return nil, err
+	}
+	return kv.Open(path)
+}
