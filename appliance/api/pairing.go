@@ -83,7 +83,7 @@ func (s *server) inviteBox(r *http.Request) (any, error) {
 	if life == 0 {
 		life = pair.ScreenTTL
 	}
-	t, err := s.Circle.InviteBox(pair.Terms{TTL: life, Waived: ask.Waived})
+	t, err := s.Circle.Invite(pair.Terms{TTL: life, Waived: ask.Waived})
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (b *Box) Found(name, keeper string) {
 // Invite makes a ticket and returns its text.
 func (b *Box) Invite() string {
 	b.w.T.Helper()
-	t, err := b.Circle().InviteBox(pair.Terms{})
+	t, err := b.Circle().InviteBox(0)
 	if err != nil {
 		b.w.T.Fatalf("%s invites: %v", b.Name, err)
 	}

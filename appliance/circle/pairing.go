@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"redhen/appliance/account"
 	"redhen/provision/ident"
@@ -36,8 +37,13 @@ func (c *Circle) Roster() (r *roster.State) {
 	return r
 }
 
-// InviteBox makes a ticket for one box.
-func (c *Circle) InviteBox(terms pair.Terms) (ticket.Ticket, error) {
+// InviteBox makes a ticket for one box; zero ttl is ten minutes.
+func (c *Circle) InviteBox(ttl time.Duration) (ticket.Ticket, error) {
+	return c.Invite(pair.Terms{TTL: ttl})
+}
+
+// Invite makes a ticket for one box, on terms.
+func (c *Circle) Invite(terms pair.Terms) (ticket.Ticket, error) {
 	if !c.Claimed() {
 		return ticket.Ticket{}, ErrNoCircle
 	}
@@ -48,35 +54,44 @@ func (c *Circle) InviteBox(terms pair.Terms) (ticket.Ticket, error) {
 func (c *Circle) Desk() *pair.Desk { return c.desk }
 
 // Join brings this box into the circle of whoever made the ticket. It returns
-// when the circle shard is on its way here. Nothing is changed when it fails.
+// when the circle shard is on its way here. Nothing is changed when it fails, and
+// the log says once why it did.
 func (c *Circle) Join(ctx context.Context, text string, place Place, keeper Person, progress func(pair.Progress)) error {
+	w, err := c.ask(ctx, text, place, keeper, progress)
+	if err == nil {
+		err = c.enter(ctx, w)
+	}
+	if err != nil {
+		c.log.Info("circle not joined", "err", err)
+	}
+	return err
+}
+
+// ask has the inviter let this box in.
+func (c *Circle) ask(ctx context.Context, text string, place Place, keeper Person, progress func(pair.Progress)) (w pair.Welcome, err error) {
 	if c.Claimed() {
-		return &pair.Refusal{Code: pair.InCircle}
+		return w, &pair.Refusal{Code: pair.InCircle}
 	}
 	t, err := ticket.Parse(text)
 	if err != nil {
-		return err
+		return w, err
 	}
 	acc, err := c.cfg.Hasher.NewKeeperAccount(ctx, account.CleanName(keeper.Login), keeper.FullName, keeper.Password)
 	if err != nil {
-		return err
+		return w, err
 	}
 	acc.Created, acc.Space = c.cfg.Now().UnixMilli(), ident.NewShardID()
 	record, err := wire.Marshal(acc)
 	if err != nil {
-		return err
+		return w, err
 	}
-	w, err := pair.Join(ctx, pair.Joiner{
+	return pair.Join(ctx, pair.Joiner{
 		Host: c.cfg.Host, Key: c.cfg.Key, Ticket: t, Progress: progress, Logger: c.log,
 		Application: pair.Application{
 			BoxName: place.Box, HouseName: place.House, Keeper: acc.ID, KeeperKey: acc.KeeperKey,
 			KeeperName: acc.Name, Account: record,
 		},
 	})
-	if err != nil {
-		return err
-	}
-	return c.enter(ctx, w)
 }
 
 // enter begins to take part in the circle that a welcome describes.
