@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -115,12 +116,27 @@ func Open(cfg Config) (a *Appliance, err error) {
 }
 
 func (a *Appliance) openStorage() (err error) {
-	a.raftLog, err = raftlog.Open(raftlog.Config{Dir: filepath.Join(a.cfg.Dir, "raftlog"), Logger: a.log})
+	a.raftLog, err = openRaftLog(filepath.Join(a.cfg.Dir, "raftlog"), a.log)
 	if err != nil {
 		return err
 	}
 	a.chunks, err = chunk.Open(chunk.Config{Dir: filepath.Join(a.cfg.Dir, "chunks"), Logger: a.log})
 	return err
+}
+
+// openRaftLog opens the log; a damaged one is kept aside, and the node comes back
+// without it under new numbers.
+func openRaftLog(dir string, log *slog.Logger) (*raftlog.Log, error) {
+	l, err := raftlog.Open(raftlog.Config{Dir: dir, Logger: log})
+	if !errors.Is(err, raftlog.ErrDamaged) {
+		return l, err
+	}
+	aside := fmt.Sprintf("%s.damaged-%d", dir, time.Now().UnixMilli())
+	log.Error("raft log damaged", "err", err, "kept", aside)
+	if err := os.Rename(dir, aside); err != nil {
+		return nil, fmt.Errorf("set damaged raft log aside: %w", err)
+	}
+	return raftlog.Open(raftlog.Config{Dir: dir, Logger: log})
 }
 
 // openLinks opens the host and the node, and starts what the node stands on.
@@ -141,7 +157,7 @@ func (a *Appliance) openLinks() (err error) {
 	a.base.Go(func() error { return a.raftLog.Run(ctx) })
 	a.node, err = raftnode.Open(raftnode.Config{
 		Box: a.key.BoxID(), Dir: a.cfg.Dir, Log: a.raftLog, Chunks: a.chunks, Net: a.peers,
-		Logger: a.log, PromoteAfter: a.cfg.PromoteAfter,
+		Logger: a.log, PromoteAfter: a.cfg.PromoteAfter, Known: a.knownBoxes(),
 	})
 	if err != nil {
 		return err
@@ -149,6 +165,18 @@ func (a *Appliance) openLinks() (err error) {
 	a.base.Go(func() error { return a.host.Run(ctx) })
 	a.base.Go(func() error { return a.peers.Run(ctx) })
 	return nil
+}
+
+// knownBoxes are the members of last time, in case the directory here is damaged.
+func (a *Appliance) knownBoxes() (boxes []ident.BoxID) {
+	members, err := circle.Remembered(a.cfg.Dir)
+	if err != nil {
+		a.log.Warn("members of last time", "err", err)
+	}
+	for _, m := range members {
+		boxes = append(boxes, m.Box)
+	}
+	return boxes
 }
 
 func (a *Appliance) openPeople() (err error) {

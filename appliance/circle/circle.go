@@ -64,6 +64,7 @@ type Circle struct {
 	cfg  Config
 	log  *slog.Logger
 	desk *pair.Desk
+	told [32]byte // head of the roster that was remembered last; FollowMembers alone
 }
 
 // New returns a Circle over a node and a host that are about to run.

@@ -185,24 +185,3 @@ func (c *Circle) welcome(box ident.BoxID) (w pair.Welcome, err error) {
 	})
 	return w, err
 }
-
-// FollowMembers keeps the host's members those of the roster, until ctx ends.
-func (c *Circle) FollowMembers(ctx context.Context) error {
-	for {
-		news := c.cfg.Node.News()
-		if r := c.Roster(); r != nil {
-			var members []p2p.Member
-			for _, b := range r.Members() {
-				members = append(members, p2p.Member{Box: b.ID, Name: b.Name})
-			}
-			if err := c.cfg.Host.SetMembers(members); err != nil {
-				return fmt.Errorf("members: %w", err)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-news:
-		}
-	}
-}
