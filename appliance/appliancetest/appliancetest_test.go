@@ -18,8 +18,8 @@ func random(seed byte, n int) []byte {
 	return b
 }
 
-// circle is three houses: oak has a public address, mill and hill are behind NATs.
-type circle struct {
+// houses are three houses: oak has a public address, mill and hill are behind NATs.
+type houses struct {
 	*appliancetest.World
 	oak, mill, hill *appliancetest.Box
 	millR, hillR    *p2ptest.Router
@@ -27,11 +27,11 @@ type circle struct {
 
 // inCircle runs a test in simulated time with three houses that are a circle, and
 // an account without a box, zoe.
-func inCircle(t *testing.T, fn func(t *testing.T, c circle)) {
+func inCircle(t *testing.T, fn func(t *testing.T, c houses)) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		w := appliancetest.New(t, appliancetest.Config{Net: p2ptest.Config{Latency: 20 * time.Millisecond}})
-		c := circle{World: w, millR: w.Net.Router(p2ptest.PortRestricted), hillR: w.Net.Router(p2ptest.PortRestricted)}
+		c := houses{World: w, millR: w.Net.Router(p2ptest.PortRestricted), hillR: w.Net.Router(p2ptest.PortRestricted)}
 		c.oak = w.Box("oak", "Oak Street", w.Net.Spot())
 		c.oak.Found("Henhouse", "ada")
 		c.mill = w.Box("mill", "Mill Lane", c.millR.Spot())
@@ -47,7 +47,7 @@ func inCircle(t *testing.T, fn func(t *testing.T, c circle)) {
 // Three houses, two of them behind port-restricted NATs, become one circle by
 // tickets alone, and grow to three voters without anybody's doing.
 func TestACircleBehindNATs(t *testing.T) {
-	inCircle(t, func(t *testing.T, c circle) {
+	inCircle(t, func(t *testing.T, c houses) {
 		for i, at := range c.Boxes() {
 			path, body := fmt.Sprintf("/from %s.txt", at.Name), []byte("hello from "+at.Name)
 			big := random(byte(i), 3<<20+5)

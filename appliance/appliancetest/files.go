@@ -116,16 +116,13 @@ func (b *Box) Leading() (list []raftnode.ShardStatus) {
 	return list
 }
 
-// Complete reports whether every shard has a leader among the running boxes and
-// the wanted number of voters, all of which, and all learners, are up to date and
-// owe nothing, on running boxes only; and whether no box has anything left to send.
+// Complete reports whether every shard of the first box's circle has a leader among
+// the running boxes and the wanted number of voters, all of which, and all learners,
+// are up to date and owe nothing, on running boxes only; and whether no box has
+// anything left to send.
 func (w *World) Complete(voters int) bool {
-	shards := map[ident.ShardID]bool{}
-	wanted := map[ident.ShardID]bool{}
-	for _, b := range w.boxes {
-		if b.Appliance == nil || !b.About().Claimed {
-			continue
-		}
+	led, wanted := map[ident.ShardID]bool{}, map[ident.ShardID]bool{}
+	for _, b := range w.circle() {
 		for _, s := range b.Shards() {
 			wanted[s] = true
 		}
@@ -134,11 +131,29 @@ func (w *World) Complete(voters int) bool {
 				return false
 			}
 			if sh.Leads && whole(sh, voters) {
-				shards[sh.Shard] = true
+				led[sh.Shard] = true
 			}
 		}
 	}
-	return len(wanted) > 0 && len(shards) == len(wanted)
+	return len(wanted) > 0 && len(led) == len(wanted)
+}
+
+// circle returns the running boxes that are in a circle with the first of them.
+func (w *World) circle() (list []*Box) {
+	var id ident.CircleID
+	for _, b := range w.boxes {
+		if b.Appliance == nil {
+			continue
+		}
+		r := b.Circle().Roster()
+		if r != nil && id == "" {
+			id = r.Circle()
+		}
+		if r != nil && r.Circle() == id {
+			list = append(list, b)
+		}
+	}
+	return list
 }
 
 // whole reports whether a leader knows all replicas of its shard to be complete.
@@ -161,10 +176,8 @@ func (w *World) AwaitComplete(voters int, max time.Duration) time.Duration {
 	begun := time.Now()
 	for !w.Complete(voters) {
 		if time.Since(begun) > max {
-			for _, b := range w.boxes {
-				if b.Appliance != nil {
-					w.T.Logf("%s: %+v", b.Name, b.Status())
-				}
+			for _, b := range w.circle() {
+				w.T.Logf("%s: %+v", b.Name, b.Status())
 			}
 			w.T.Fatalf("not within %v: every shard whole with %d voters", max, voters)
 		}

@@ -21,10 +21,20 @@ func (l *Log) Write(b []byte) (int, error) {
 }
 
 // Lines returns the lines that contain all of the parts.
-func (l *Log) Lines(parts ...string) (found []string) {
+func (l *Log) Lines(parts ...string) []string { return l.from(0, parts) }
+
+// Since returns what gives the lines that are logged from now on, as Lines does.
+func (l *Log) Since() func(parts ...string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, line := range l.lines {
+	begin := len(l.lines)
+	return func(parts ...string) []string { return l.from(begin, parts) }
+}
+
+func (l *Log) from(begin int, parts []string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines[begin:] {
 		all := true
 		for _, p := range parts {
 			all = all && strings.Contains(line, p)

@@ -21,8 +21,9 @@ import (
 //   - Strangers may connect only while the door is open here, or at a member that
 //     they may want to reach through us.
 type guests struct {
-	self  ident.BoxID
-	doors func(member ident.BoxID, now time.Time) bool // is that member's door open?
+	self       ident.BoxID
+	doors      func(member ident.BoxID, now time.Time) bool // is that member's door open?
+	turnedAway func(ident.BoxID)                            // hears of those who came and were refused
 
 	mu       sync.Mutex
 	members  map[ident.BoxID]bool
@@ -38,7 +39,8 @@ var (
 func newGuests(self ident.BoxID) *guests {
 	return &guests{
 		self: self, members: map[ident.BoxID]bool{}, partners: map[ident.BoxID]bool{},
-		doors: func(ident.BoxID, time.Time) bool { return false },
+		doors:      func(ident.BoxID, time.Time) bool { return false },
+		turnedAway: func(ident.BoxID) {},
 	}
 }
 
@@ -104,8 +106,12 @@ func (g *guests) InterceptAccept(network.ConnMultiaddrs) bool {
 }
 
 // InterceptSecured refuses strangers once the handshake has told their name.
-func (g *guests) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
-	return g.mayStay(boxID(p))
+func (g *guests) InterceptSecured(way network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
+	stays := g.mayStay(boxID(p))
+	if !stays && way == network.DirInbound {
+		g.turnedAway(boxID(p))
+	}
+	return stays
 }
 
 // InterceptUpgraded allows: the name was judged by InterceptSecured.

@@ -110,6 +110,7 @@ type Host struct {
 	punch     *holepunch.Service
 	relay     *relay.Relay
 	guests    *guests
+	strangers strangers
 	published *publisher
 	book      *book
 
@@ -157,7 +158,7 @@ func New(cfg Config) (*Host, error) {
 	if h.book, err = openBook(cfg.Dir, cfg.Key, cfg.Logger); err != nil {
 		return nil, err
 	}
-	h.guests.doors = h.book.door
+	h.guests.doors, h.guests.turnedAway = h.book.door, func(b ident.BoxID) { h.turnAway(b, "a connection") }
 	if err := h.listen(); err != nil {
 		return nil, err
 	}
@@ -230,7 +231,12 @@ func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	install := func(hd handler) {
 		h.h.SetStreamHandler(protocol.ID(hd.protocol), func(s network.Stream) {
 			from := boxID(s.Conn().RemotePeer())
-			if !h.guests.mayOpen(from, hd.who) || !h.enter(wg) {
+			if !h.guests.mayOpen(from, hd.who) {
+				h.turnAway(from, hd.protocol)
+				s.Reset()
+				return
+			}
+			if !h.enter(wg) {
 				s.Reset()
 				return
 			}

@@ -20,7 +20,7 @@ const (
 	InCircle    Code = 8  // the box is in a circle already
 	Rejected    Code = 9  // the inviter said no
 	WrongProof  Code = 10 // not the secret
-	NameTaken   Code = 11 // the box or house must be called differently
+	NameTaken   Code = 11 // the box, house or account must be called differently
 	BadName     Code = 12
 	Full        Code = 13
 	Barred      Code = 14 // marked as stolen
@@ -59,7 +59,7 @@ func (r *Refusal) Sentence() string {
 	case WrongProof:
 		return "The invite does not match. Scan or type it again."
 	case NameTaken:
-		return "The circle already has a box or house of that name. Choose another name and try again."
+		return "The circle already has a box, a house or an account of that name. Choose another name and try again."
 	case BadName:
 		return "That name cannot be used. Choose one of 1 to 64 letters, digits or signs."
 	case Full:
