@@ -59,7 +59,7 @@ func (r *Refusal) Sentence() string {
 	case WrongProof:
 		return "The invite does not match. Scan or type it again."
 	case NameTaken:
-		return "The circle already has a box, a house or an account of that name. Choose another name and try again."
+		return "The circle already has a box or house of that name, or a person with that login. Choose another one and try again."
 	case BadName:
 		return "That name cannot be used. Choose one of 1 to 64 letters, digits or signs."
 	case Full:
