@@ -80,39 +80,35 @@ type Appliance struct {
 	socket   net.Listener // of programs on this machine
 	http     net.Listener // of people; nil = none
 
+	linked  bool            // the host runs
 	base    *errgroup.Group // what the node stands on
 	endBase context.CancelFunc
 }
 
 // Open opens everything that is on the box's disk, and its ports. The box is
 // reachable, and answers, once Run is called.
-func Open(cfg Config) (a *Appliance, err error) {
+func Open(cfg Config) (*Appliance, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	a = &Appliance{cfg: cfg, log: cfg.Logger, unlock: func() {}, endBase: func() {}}
-	defer func() {
-		if err != nil {
+	a := &Appliance{cfg: cfg, log: cfg.Logger, unlock: func() {}, endBase: func() {}}
+	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openDoors} {
+		if err := open(); err != nil {
 			a.close()
+			return nil, err
 		}
-	}()
-	if a.unlock, err = lock(cfg.Dir); err != nil {
-		a.unlock = func() {}
-		return nil, err
 	}
-	if a.key, err = loadKey(cfg.Dir); err != nil {
-		return nil, err
+	return a, nil
+}
+
+func (a *Appliance) openState() error {
+	unlock, err := lock(a.cfg.Dir)
+	if err != nil {
+		return err
 	}
-	if err := a.openStorage(); err != nil {
-		return nil, err
-	}
-	if err := a.openLinks(); err != nil {
-		return nil, err
-	}
-	if err := a.openPeople(); err != nil {
-		return nil, err
-	}
-	return a, a.openDoors()
+	a.unlock = unlock
+	a.key, err = loadKey(a.cfg.Dir)
+	return err
 }
 
 func (a *Appliance) openStorage() (err error) {
@@ -162,6 +158,7 @@ func (a *Appliance) openLinks() (err error) {
 	if err != nil {
 		return err
 	}
+	a.linked = true
 	a.base.Go(func() error { return a.host.Run(ctx) })
 	a.base.Go(func() error { return a.peers.Run(ctx) })
 	return nil
@@ -232,6 +229,9 @@ func (a *Appliance) close() {
 		}
 	}
 	a.endBase()
+	if a.host != nil && !a.linked {
+		a.host.Close() // its ports must be free again; it never ran
+	}
 	if a.base != nil {
 		if err := a.base.Wait(); err != nil {
 			a.log.Error("box ends", "err", err)

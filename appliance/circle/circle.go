@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"redhen/appliance/account"
@@ -65,6 +66,8 @@ type Circle struct {
 	log  *slog.Logger
 	desk *pair.Desk
 	told [32]byte // head of the roster that was remembered last; FollowMembers alone
+
+	entered atomic.Bool // this box was let in, though its directory may not be here yet
 }
 
 // New returns a Circle over a node and a host that are about to run.
@@ -91,7 +94,7 @@ type Place struct {
 
 // Found begins a circle of this one box.
 func (c *Circle) Found(ctx context.Context, name string, place Place, keeper Person) error {
-	if c.Claimed() {
+	if c.Claimed() || c.entered.Load() {
 		return ErrInCircle
 	}
 	acc, err := c.cfg.Hasher.NewKeeperAccount(ctx, account.CleanName(keeper.Login), keeper.FullName, keeper.Password)

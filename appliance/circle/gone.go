@@ -37,10 +37,11 @@ func (c *Circle) gone(ctx context.Context, box, replacement, keeper, password st
 	if err != nil {
 		return 0, err
 	}
-	if err := c.maySay(key, body.Box); err != nil {
+	change := roster.NewGone(body, key)
+	if err := c.maySay(key, body.Box, change); err != nil {
 		return 0, err
 	}
-	out, err := c.command(ctx, directory.Command{Petition: &directory.SignPetition{Change: roster.NewGone(body, key)}})
+	out, err := c.command(ctx, directory.Command{Petition: &directory.SignPetition{Change: change}})
 	return out.Needs, err
 }
 
@@ -80,11 +81,13 @@ func same(a, b roster.GoneBody) bool {
 	return a == b
 }
 
-func (c *Circle) maySay(key ident.Key, box ident.BoxID) error {
+// maySay finds out here what the circle would refuse, to say why.
+func (c *Circle) maySay(key ident.Key, box ident.BoxID, change roster.Change) error {
 	return c.look(func(v directory.View) error {
 		if !v.Roster().MayRemove(key.Public(), box) {
 			return ErrNotKeeper
 		}
-		return nil
+		_, _, err := v.Roster().Gather(change)
+		return err
 	})
 }

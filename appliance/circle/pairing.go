@@ -53,9 +53,12 @@ func (c *Circle) Invite(terms pair.Terms) (ticket.Ticket, error) {
 // Desk is where tickets and waiting boxes are listed, approved and refused.
 func (c *Circle) Desk() *pair.Desk { return c.desk }
 
+// arrivalPatience is how long Join waits for the directory after it was let in.
+const arrivalPatience = 30 * time.Second
+
 // Join brings this box into the circle of whoever made the ticket. It returns
-// when the circle shard is on its way here. Nothing is changed when it fails, and
-// the log says once why it did.
+// when the directory is here, or at least on its way. Nothing is changed when it
+// fails, and the log says once why it did.
 func (c *Circle) Join(ctx context.Context, text string, place Place, keeper Person, progress func(pair.Progress)) error {
 	w, err := c.ask(ctx, text, place, keeper, progress)
 	if err == nil {
@@ -69,7 +72,7 @@ func (c *Circle) Join(ctx context.Context, text string, place Place, keeper Pers
 
 // ask has the inviter let this box in.
 func (c *Circle) ask(ctx context.Context, text string, place Place, keeper Person, progress func(pair.Progress)) (w pair.Welcome, err error) {
-	if c.Claimed() {
+	if c.Claimed() || c.entered.Load() {
 		return w, &pair.Refusal{Code: pair.InCircle}
 	}
 	t, err := ticket.Parse(text)
@@ -113,7 +116,35 @@ func (c *Circle) enter(ctx context.Context, w pair.Welcome) error {
 	if err := c.cfg.Host.SetMembers(members); err != nil {
 		return err
 	}
-	return c.cfg.Node.Join(ctx, w.Replica, boxes)
+	if err := c.remember(members); err != nil {
+		return err // a restart would not find the others
+	}
+	if err := c.cfg.Node.Join(ctx, w.Replica, boxes); err != nil {
+		return err
+	}
+	c.entered.Store(true)
+	c.arrive(ctx)
+	return nil
+}
+
+// arrive waits until the directory is here, or for so long that a person would
+// rather be told.
+func (c *Circle) arrive(ctx context.Context) {
+	late := time.NewTimer(arrivalPatience)
+	defer late.Stop()
+	for {
+		news := c.cfg.Node.News()
+		if r := c.Roster(); r != nil && r.Active(c.cfg.Key.BoxID()) {
+			return
+		}
+		select {
+		case <-news:
+		case <-late.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // admit has the circle let a box in; for pair.

@@ -32,7 +32,6 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:           "redhen",
 		Short:         "Files that live in several houses, and outlive a fire in one",
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.ran = true },
 	}
 	root.PersistentFlags().StringVar(&a.state, "state", defaultState(), "state directory of the box (or set REDHEN_STATE)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "show JSON")
@@ -41,7 +40,21 @@ func (a *app) rootCommand() *cobra.Command {
 		a.statusCommand(), a.housesCommand(), a.diaryCommand(), a.goneCommand(), a.replaceCommand(), a.exportCommand(),
 		a.demoCommand(), a.fireCommand(),
 	)
+	a.noteRun(root)
 	return root
+}
+
+// noteRun has each command note that its command line was understood.
+func (a *app) noteRun(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			a.ran = true
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		a.noteRun(sub)
+	}
 }
 
 func defaultState() string {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"redhen/appliance/account"
@@ -39,7 +41,7 @@ func (a *app) placeFlags(cmd *cobra.Command, house, box, keeper *string) {
 // that of a person or a login name, and reads the password.
 func (a *app) keeper(typed string) (api.Keeper, error) {
 	k := api.Keeper{Login: account.CleanName(typed)}
-	if account.CheckName(k.Login) != nil {
+	if errors.Is(account.CheckName(k.Login), account.ErrName) {
 		k.Login, k.FullName = account.SuggestName(typed), typed
 	}
 	var err error

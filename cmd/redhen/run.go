@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -114,6 +115,9 @@ func pageLink(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip, bad := netip.ParseAddr(host); err == nil && (host == "" || bad == nil && ip.IsUnspecified()) {
 		host = "localhost"
+	}
+	if strings.Contains(host, ":") && port == "80" {
+		host = "[" + host + "]"
 	}
 	if port == "80" {
 		return "http://" + host + "/"
