@@ -91,6 +91,7 @@ func (b *beats) hear(from ident.BoxID, beat beat) {
 	switch {
 	case fresh:
 		b.n.forgetWhole(from)
+		b.n.resendTo(from)
 		b.n.wakeShared(from, false)
 	case beat.Digest != b.n.digest(from, b.n.cfg.Box):
 		b.n.wakeLedBy(from)

@@ -158,3 +158,13 @@ func (g *group) followSnapshots() {
 		}
 	}
 }
+
+// resendTo begins anew the snapshots under way to a box that is new, back or
+// restarted: what it had of them may be gone, and raft would wait for its answer.
+func (n *Node) resendTo(box ident.BoxID) {
+	for _, g := range n.groups {
+		if id := g.mem.replicaOf(box); id != 0 && !g.sending[id].IsZero() {
+			g.hearLost(lostPart{g.shard, id})
+		}
+	}
+}
