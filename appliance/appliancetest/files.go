@@ -3,8 +3,10 @@ package appliancetest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"redhen/appliance/space"
@@ -170,15 +172,27 @@ func whole(sh raftnode.ShardStatus, voters int) bool {
 	return n == voters
 }
 
+// unwhole says what keeps the circle from being complete.
+func (w *World) unwhole(voters int) string {
+	var out strings.Builder
+	for _, b := range w.circle() {
+		fmt.Fprintf(&out, "%s is %s\n", b.Name, b.ID().Short())
+		for _, sh := range b.Status().Shards {
+			if sh.Pending > 0 || sh.Failed != "" || sh.Leader == "" || sh.Leads && !whole(sh, voters) {
+				fmt.Fprintf(&out, "  %+v\n", sh)
+			}
+		}
+	}
+	return out.String()
+}
+
 // AwaitComplete waits until the circle is Complete, and returns how long that took.
 func (w *World) AwaitComplete(voters int, max time.Duration) time.Duration {
 	w.T.Helper()
 	begun := time.Now()
 	for !w.Complete(voters) {
 		if time.Since(begun) > max {
-			for _, b := range w.circle() {
-				w.T.Logf("%s: %+v", b.Name, b.Status())
-			}
+			w.T.Log(w.unwhole(voters))
 			w.T.Fatalf("not within %v: every shard whole with %d voters", max, voters)
 		}
 		time.Sleep(250 * time.Millisecond)
