@@ -334,6 +334,7 @@ func (n *Node) First(space ident.ShardID, owner ident.AccountID, copies int) ([]
 	var first []placement.Replica
 	err := n.Directory(func(v directory.View) error {
 		boxes, _ := planInput(v, map[ident.ShardID]uint64{})
+		n.leaveOutSilent(boxes)
 		fresh := placement.Space{ID: space, Owner: owner, Copies: copies, Next: 1}
 		for _, c := range placement.Plan(boxes, []placement.Space{fresh}) {
 			first = c.Replicas
@@ -344,6 +345,18 @@ func (n *Node) First(space ident.ShardID, owner ident.AccountID, copies int) ([]
 		err = errors.New("no box may hold the new space")
 	}
 	return first, err
+}
+
+// leaveOutSilent keeps a new space from beginning at a box that is away, while
+// another one is there. The plan brings it there later.
+func (n *Node) leaveOutSilent(boxes []placement.Box) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := range boxes {
+		if boxes[i].ID != n.cfg.Box && n.now().Sub(n.heard[boxes[i].ID]) > beatMissing {
+			boxes[i].Active = false
+		}
+	}
 }
 
 func planInput(v directory.View, versions map[ident.ShardID]uint64) ([]placement.Box, []placement.Space) {

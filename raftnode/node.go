@@ -105,6 +105,7 @@ type Node struct {
 	mends    map[ident.ShardID]int
 	leaders  map[ident.ShardID]ident.BoxID // of shards not held here, as last heard
 	distance map[ident.BoxID]time.Duration // round trip of the last beat
+	heard    map[ident.BoxID]time.Time     // of the last beat
 
 	turn atomic.Uint64 // to take turns, and to tell tries apart
 
@@ -136,6 +137,7 @@ func Open(cfg Config) (*Node, error) {
 		mends:    map[ident.ShardID]int{},
 		leaders:  map[ident.ShardID]ident.BoxID{},
 		distance: map[ident.BoxID]time.Duration{},
+		heard:    map[ident.BoxID]time.Time{},
 		started:  make(chan struct{}),
 	}
 	for _, b := range cfg.Known {

@@ -57,8 +57,7 @@ func (g *group) reconcile(want []placement.Replica) {
 
 func (g *group) addLearner(want []placement.Replica) bool {
 	for _, r := range want {
-		old := g.mem.replicaOf(r.Box) // goes later, when it was given a new number
-		if !g.mem.has(r.ID) && (old == 0 || !contains(want, old)) {
+		if !g.mem.has(r.ID) && g.mem.replicaOf(r.Box) == 0 {
 			return g.change(map[ident.ReplicaID]ident.BoxID{r.ID: r.Box},
 				change(pb.ConfChangeAddLearnerNode, r.ID))
 		}
@@ -80,28 +79,18 @@ func (g *group) removeLearner(want []placement.Replica) bool {
 // takes them one by one; a swap is one joint change.
 func (g *group) changeVoters(want []placement.Replica) bool {
 	now := g.mem.voters()
-	var target, arriving, leaving []ident.ReplicaID
-	for _, r := range want {
-		if r.Role == placement.Voter {
-			target = append(target, r.ID)
-		}
+	target, held := g.targetVoters(want)
+	arriving := without(target, now)
+	leaving := without(now, target)
+	if len(arriving)+len(leaving) == 0 {
+		return g.makeWay(held, now, want)
 	}
-	for _, id := range target {
-		if !slices.Contains(now, id) && g.fit(id) {
-			arriving = append(arriving, id)
-		}
-	}
-	for _, id := range now {
-		if !slices.Contains(target, id) {
-			leaving = append(leaving, id)
-		}
-	}
-	missing := len(target) - len(arriving) - (len(now) - len(leaving))
-	growing := len(now) < len(target)
+	fit := slices.DeleteFunc(slices.Clone(arriving), func(id ident.ReplicaID) bool { return !g.fit(id) })
 	switch {
-	case missing > 0 && growing && len(arriving) > 0 && len(leaving) == 0:
-		arriving = arriving[:1] // one of several; the rest follows
-	case missing > 0 || len(arriving)+len(leaving) == 0:
+	case len(fit) == len(arriving):
+	case len(fit) > 0 && len(leaving) == 0 && len(now) < len(target):
+		fit = fit[:1] // one of several; the rest follows
+	default:
 		return false
 	}
 	if len(leaving) > 0 && g.staysOwing(target, now) {
@@ -110,7 +99,47 @@ func (g *group) changeVoters(want []placement.Replica) bool {
 	if slices.Contains(leaving, g.id) {
 		return g.passOn(target)
 	}
-	return g.swap(arriving, leaving, want)
+	return g.swap(fit, leaving, want)
+}
+
+// targetVoters returns the wanted voters. Where a box is to hold a new replica and
+// still holds an old one, which votes, the old one stands for it: a box holds one
+// replica of a shard at a time. Those are returned in held as well.
+func (g *group) targetVoters(want []placement.Replica) (target, held []ident.ReplicaID) {
+	for _, r := range want {
+		if r.Role != placement.Voter {
+			continue
+		}
+		old := g.mem.replicaOf(r.Box)
+		if !g.mem.has(r.ID) && g.mem.isVoter(old) {
+			target, held = append(target, old), append(held, old)
+			continue
+		}
+		target = append(target, r.ID)
+	}
+	return target, held
+}
+
+// makeWay takes the vote from an old replica whose box is to hold a new one, as
+// long as two voters stay that have everything.
+func (g *group) makeWay(held, now []ident.ReplicaID, want []placement.Replica) bool {
+	if len(held) == 0 || len(now) < 3 {
+		return false
+	}
+	leaving := held[:1]
+	stay := without(now, leaving)
+	if g.staysOwing(stay, now) {
+		return false
+	}
+	if leaving[0] == g.id {
+		return g.passOn(stay)
+	}
+	return g.swap(nil, leaving, want)
+}
+
+// without returns the members of a that are not in b.
+func without(a, b []ident.ReplicaID) []ident.ReplicaID {
+	return slices.DeleteFunc(slices.Clone(a), func(id ident.ReplicaID) bool { return slices.Contains(b, id) })
 }
 
 func (g *group) swap(arriving, leaving []ident.ReplicaID, want []placement.Replica) bool {

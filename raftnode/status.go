@@ -261,7 +261,7 @@ func (n *Node) whenRunning(h handler) handler {
 // heardBeat passes on what a beat taught about the link.
 func (n *Node) heardBeat(from ident.BoxID, p *pulse) {
 	n.mu.Lock()
-	n.distance[from] = p.rtt
+	n.distance[from], n.heard[from] = p.rtt, p.heard
 	n.mu.Unlock()
 	if meter, ok := n.cfg.Net.(rttMeter); ok && p.rtt > 0 {
 		meter.SetRTT(from, p.rtt)
