@@ -4,41 +4,37 @@
 package raftnodetest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"redhen/provision/ident"
 	"redhen/provision/roster"
-	"redhen/raftnode"
-	"redhen/raftnode/catalog"
-	"redhen/raftnode/chunk"
 	"redhen/raftnode/directory"
-	"redhen/raftnode/raftlog"
 	"redhen/raftnode/transport"
-	"redhen/raftnode/vfs"
 )
 
 // Config says how the boxes of a circle run.
 type Config struct {
 	Seed         uint64
 	PromoteAfter time.Duration // 0: one second
-	Logger       *slog.Logger  // nil: none
+	KeepEntries  uint64        // see raftnode.Config
+	CutEntries   uint64
+	Logger       *slog.Logger // nil: none
 }
 
 // Circle is several boxes in one process.
 type Circle struct {
 	T    testing.TB
 	Mesh *transport.Mesh
+	Said *Said // what the boxes logged
 	cfg  Config
 	dir  string
 
@@ -47,29 +43,12 @@ type Circle struct {
 	order []string
 }
 
-// Box is one box; its fields stay when it crashes and restarts.
-type Box struct {
-	Name, House string
-	Key         ident.Key
-	Keeper      ident.Key
-	Account     ident.AccountID
-	Node        *raftnode.Node // nil while it is down
-	Chunks      *chunk.Store
-
-	c    *Circle
-	dir  string
-	stop func()
-}
-
 // New makes a circle without boxes. It ends with the test.
 func New(t testing.TB, cfg Config) *Circle {
 	if cfg.PromoteAfter == 0 {
 		cfg.PromoteAfter = time.Second
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	c := &Circle{T: t, Mesh: transport.NewMesh(cfg.Seed), cfg: cfg, dir: t.TempDir(), boxes: map[string]*Box{}}
+	c := &Circle{T: t, Mesh: transport.NewMesh(cfg.Seed), Said: &Said{}, cfg: cfg, dir: t.TempDir(), boxes: map[string]*Box{}}
 	t.Cleanup(c.Close)
 	return c
 }
@@ -114,6 +93,21 @@ func (c *Circle) drawn(name string) ident.Key {
 	return k
 }
 
+// Named returns the name of a box; for one that is not of this circle its ID.
+func (c *Circle) Named(id ident.BoxID) string {
+	for _, b := range c.All() {
+		if b.Key.BoxID() == id {
+			return b.Name
+		}
+	}
+	return string(id)
+}
+
+// Up returns the boxes that are up, in the order in which they were added.
+func (c *Circle) Up() []*Box {
+	return slices.DeleteFunc(c.All(), func(b *Box) bool { return b.Node == nil })
+}
+
 // Add starts a fresh box: the first one founds the circle, the others are
 // admitted by the first one that is up.
 func (c *Circle) Add(ctx context.Context, name, house string) (*Box, error) {
@@ -145,10 +139,8 @@ func (c *Circle) known() (ids []ident.BoxID) {
 }
 
 func (c *Circle) anyUp() *Box {
-	for _, b := range c.All() {
-		if b.Node != nil {
-			return b
-		}
+	if up := c.Up(); len(up) > 0 {
+		return up[0]
 	}
 	return nil
 }
@@ -202,78 +194,6 @@ func (b *Box) join(ctx context.Context, inviter *Box) error {
 	return b.Node.Join(ctx, out.Replica, boxes)
 }
 
-// Start starts a box that is down, from what is on its disk.
-func (b *Box) Start() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	log, err := raftlog.Open(raftlog.Config{FS: vfs.OS{}, Dir: filepath.Join(b.dir, "raftlog"), SegmentBytes: 1 << 20})
-	if err != nil {
-		cancel()
-		return err
-	}
-	b.Chunks, err = chunk.Open(chunk.Config{FS: vfs.OS{}, Dir: filepath.Join(b.dir, "chunks")})
-	if err != nil {
-		cancel()
-		return err
-	}
-	var wg sync.WaitGroup
-	logCtx, endLog := context.WithCancel(context.Background())
-	wg.Go(func() { _ = log.Run(logCtx) }) // a stopped log stops the Node, which reports
-	node, err := raftnode.Open(raftnode.Config{
-		Box: b.Key.BoxID(), Dir: b.dir, Log: log, Chunks: b.Chunks, Net: b.c.Mesh.Join(b.Key.BoxID()),
-		Logger: b.c.cfg.Logger.With("at", b.Name), PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(),
-	})
-	if err != nil {
-		cancel()
-		endLog()
-		wg.Wait()
-		return err
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := node.Run(ctx); err != nil {
-			b.c.T.Errorf("box %s: %v", b.Name, err)
-		}
-	}()
-	b.Node = node
-	b.stop = func() {
-		cancel()
-		<-done
-		endLog()
-		wg.Wait()
-		if err := b.Chunks.Close(); err != nil {
-			b.c.T.Errorf("box %s: %v", b.Name, err)
-		}
-	}
-	return nil
-}
-
-// Crash takes a box off the network at once and ends it; what is on its disk stays.
-func (b *Box) Crash() {
-	if b.Node == nil {
-		return
-	}
-	b.c.Mesh.Leave(b.Key.BoxID())
-	b.stop()
-	b.Node = nil
-}
-
-// Stop ends a box as a planned stop does: leadership moves away first.
-func (b *Box) Stop() {
-	if b.Node == nil {
-		return
-	}
-	b.stop()
-	b.c.Mesh.Leave(b.Key.BoxID())
-	b.Node = nil
-}
-
-// Burn crashes a box and destroys its disk.
-func (b *Box) Burn() error {
-	b.Crash()
-	return os.RemoveAll(b.dir)
-}
-
 // Gone has the keepers of the other boxes that are up declare a box gone.
 func (c *Circle) Gone(ctx context.Context, name string, replacement ident.BoxID) error {
 	at := c.anyUp()
@@ -286,8 +206,8 @@ func (c *Circle) Gone(ctx context.Context, name string, replacement ident.BoxID)
 	if err != nil {
 		return err
 	}
-	for _, b := range c.All() {
-		if b.Name == name || b.Node == nil || b.Key.BoxID() == replacement {
+	for _, b := range c.Up() {
+		if b.Name == name || b.Key.BoxID() == replacement {
 			continue
 		}
 		change := roster.NewGone(body, b.Keeper)
@@ -302,50 +222,32 @@ func (c *Circle) Gone(ctx context.Context, name string, replacement ident.BoxID)
 	return errors.New("too few keepers to declare the box gone")
 }
 
-// NewSpace makes a space that belongs to the box's keeper.
-func (b *Box) NewSpace(ctx context.Context, name string) (ident.ShardID, error) {
+// SpaceID is the number of the space of a name.
+func SpaceID(name string) ident.ShardID {
 	id := ident.ShardID(0x1000) + ident.ShardID(len(name))<<32
 	for _, r := range name {
 		id = id*31 + ident.ShardID(r)
 	}
-	first, err := b.Node.First(id, b.Account, 0)
+	return id
+}
+
+// NewSpace makes a space of the usual number of copies that belongs to the box's keeper.
+func (b *Box) NewSpace(ctx context.Context, name string) (ident.ShardID, error) {
+	return b.NewSpaceOf(ctx, name, 0)
+}
+
+// NewSpaceOf makes a space of a number of copies.
+func (b *Box) NewSpaceOf(ctx context.Context, name string, copies int) (ident.ShardID, error) {
+	id := SpaceID(name)
+	first, err := b.Node.First(id, b.Account, copies)
 	if err != nil {
 		return 0, err
 	}
 	out, err := b.Node.Command(ctx, directory.Command{CreateSpace: &directory.NewSpace{
-		Space: directory.Space{ID: id, Name: name, Owner: b.Account}, Replicas: first,
+		Space: directory.Space{ID: id, Name: name, Owner: b.Account, Copies: copies}, Replicas: first,
 	}})
 	if err == nil && out.Code != directory.Done {
 		err = fmt.Errorf("create space: %s", out.Code)
 	}
 	return id, err
-}
-
-// Put writes a file into the root of a space, over what this box sees there.
-func (b *Box) Put(ctx context.Context, space ident.ShardID, name string, data []byte) (catalog.Outcome, int, error) {
-	s := b.Node.Space(space)
-	content, err := s.Upload(ctx, bytes.NewReader(data))
-	if err != nil {
-		return catalog.Outcome{}, 0, err
-	}
-	op := catalog.Op{Kind: catalog.Put, Dir: catalog.Root, Name: name, Content: &content}
-	switch e, err := s.Stat(ctx, name); {
-	case err == nil:
-		op.Node, op.Base = e.Node, e.Version
-	case !errors.Is(err, catalog.ErrNotFound):
-		return catalog.Outcome{}, 0, err
-	}
-	return s.Write(ctx, b.Account, op, 0)
-}
-
-// Get reads a file.
-func (b *Box) Get(ctx context.Context, space ident.ShardID, path string) ([]byte, error) {
-	s := b.Node.Space(space)
-	e, err := s.Stat(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	r := s.Open(ctx, e.Content)
-	defer r.Close()
-	return io.ReadAll(r)
 }
