@@ -119,11 +119,12 @@ func (n *Node) digest(leader, other ident.BoxID) uint64 {
 	return h.Sum64()
 }
 
-// wakeShared wakes the shards that this box shares with another; only those that
-// the other leads when it fell silent.
-func (n *Node) wakeShared(box ident.BoxID, ledOnly bool) {
+// wakeShared wakes the shards that this box shares with another; when it fell
+// silent, only those that one of the two leads: a leader must notice that its
+// quorum is gone.
+func (n *Node) wakeShared(box ident.BoxID, silent bool) {
 	for _, g := range n.groups {
-		if g.leaderBox() == box || !ledOnly && g.mem.replicaOf(box) != 0 {
+		if g.leaderBox() == box || g.mem.replicaOf(box) != 0 && (!silent || g.leads()) {
 			g.touch()
 		}
 	}
