@@ -248,9 +248,12 @@ func (n *Node) followPlacement(shard ident.ShardID, p directory.Placement, first
 	}
 	// A directory that never heard of the number here is older than the replica.
 	newer := g != nil && g.id >= p.Next
-	if g != nil && !newer && (mine == nil || mine.ID != g.id) && shard != ident.CircleShard && g.expelled() {
-		n.giveUp(g)
-		g = nil
+	if g != nil {
+		g.unplaced = !newer && (mine == nil || mine.ID != g.id) && shard != ident.CircleShard
+		if g.unplaced && g.expelled() {
+			n.giveUp(g)
+			g = nil
+		}
 	}
 	if g == nil && mine != nil && shard != ident.CircleShard {
 		if err := n.create(shard, mine.ID, firstMembers(first, mine.ID)); err != nil {
@@ -259,9 +262,10 @@ func (n *Node) followPlacement(shard ident.ShardID, p directory.Placement, first
 	}
 }
 
-// expelled reports whether the membership in force here counts this replica no more.
+// expelled reports whether the membership counts this replica no more, by what is
+// in force here or by the word of one that has applied more.
 func (g *group) expelled() bool {
-	return len(g.mem.boxes) > 0 && !g.mem.has(g.id)
+	return g.gone || len(g.mem.boxes) > 0 && !g.mem.has(g.id)
 }
 
 // firstMembers is the membership that a shard begins with, nil when the replica

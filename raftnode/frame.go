@@ -26,6 +26,8 @@ type frame struct {
 	Lost  []lostPart    `cbor:"5,keyasint,omitempty"`
 	Ask   []askWhole    `cbor:"6,keyasint,omitempty"`
 	Tell  []tellWhole   `cbor:"7,keyasint,omitempty"`
+	Count []askCounted  `cbor:"8,keyasint,omitempty"`
+	Gone  []tellGone    `cbor:"9,keyasint,omitempty"`
 }
 
 // raftMessage is one message of a shard's raft group.
@@ -71,6 +73,20 @@ type tellWhole struct {
 	Applied uint64          `cbor:"4,keyasint,omitempty"`
 }
 
+// askCounted is the question of a replica that the placement does not name any
+// more whether its shard still counts it. Raft itself never tells a removed replica.
+type askCounted struct {
+	Shard   ident.ShardID   `cbor:"1,keyasint"`
+	From    ident.ReplicaID `cbor:"2,keyasint"`
+	Applied uint64          `cbor:"3,keyasint,omitempty"`
+}
+
+// tellGone answers it: a membership that was committed does not count the replica.
+type tellGone struct {
+	Shard ident.ShardID   `cbor:"1,keyasint"`
+	To    ident.ReplicaID `cbor:"2,keyasint"`
+}
+
 // beat says that a box lives; one per pair of boxes and interval.
 type beat struct {
 	Boot   uint64 `cbor:"1,keyasint"`           // drawn at every start
@@ -81,7 +97,12 @@ type beat struct {
 }
 
 func (f frame) empty() bool {
-	return f.Beat == nil && len(f.Raft)+len(f.Sleep)+len(f.Wake)+len(f.Lost)+len(f.Ask)+len(f.Tell) == 0
+	return f.Beat == nil && f.longest() == 0
+}
+
+// longest is the length of the longest list.
+func (f frame) longest() int {
+	return max(len(f.Raft), len(f.Sleep), len(f.Wake), len(f.Lost), len(f.Ask), len(f.Tell), len(f.Count), len(f.Gone))
 }
 
 func encodeFrame(f *frame) []byte { return wire.MustMarshal(*f) }
@@ -94,7 +115,7 @@ func decodeFrame(b []byte) (frame, error) {
 	if err := wire.Unmarshal(b, &f); err != nil {
 		return f, fmt.Errorf("frame: %w", err)
 	}
-	if max(len(f.Raft), len(f.Sleep), len(f.Wake), len(f.Lost), len(f.Ask), len(f.Tell)) > maxFrameMessages {
+	if f.longest() > maxFrameMessages {
 		return f, fmt.Errorf("frame: %w", wire.ErrTooLarge)
 	}
 	return f, nil

@@ -27,6 +27,9 @@ type group struct {
 	term     uint64
 	leadless time.Time // since when no leader is known; zero while one is
 
+	unplaced bool // the placement does not name this replica any more
+	gone     bool // and neither does the membership, as another replica said
+
 	eager  int // ticks in which a fresh shard's first replica asks for votes at once
 	asleep bool
 	calm   int // ticks in a row in which there was nothing to do
@@ -334,21 +337,27 @@ func (g *group) applied(changes []*pb.ConfChangeV2, index uint64, answers []*pb.
 	g.deliver(answers)
 }
 
-// settled reports whether every live replica of the group has everything, so
-// that a leader may put it to sleep. A box that comes back wakes it again.
+// settled reports whether every live replica of the group has everything and they
+// are a quorum, so that a leader may put it to sleep. A box that comes back wakes it
+// again. A leader without a quorum must stay awake: it has to find out and step down.
 func (g *group) settled() bool {
 	st := g.rn.Status()
 	last, err := g.rep.log.LastIndex()
 	if err != nil || st.GetCommit() != last || st.Applied != last || g.installing || len(g.sending) > 0 || len(g.reading) > 0 {
 		return false
 	}
+	var live []ident.ReplicaID
 	for id, pr := range st.Progress {
-		box := g.boxOf(ident.ReplicaID(id))
-		if id != uint64(g.id) && pr.Match != last && g.n.beats.alive(box) {
+		r := ident.ReplicaID(id)
+		switch {
+		case r != g.id && !g.n.beats.alive(g.boxOf(r)):
+		case pr.Match != last:
 			return false
+		default:
+			live = append(live, r)
 		}
 	}
-	return !g.mem.joint()
+	return !g.mem.joint() && g.mem.heldByMajority(live)
 }
 
 // rest puts an idle group that this replica leads to sleep, and tells the others.

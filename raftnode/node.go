@@ -243,6 +243,7 @@ func (n *Node) loop(ctx context.Context) error {
 		case <-beat.C:
 			n.beats.send()
 			n.reconcile()
+			n.askCounted()
 		case <-flush.C:
 			n.flushAll()
 		case <-n.mail.ready:
@@ -346,6 +347,7 @@ func (n *Node) hear(from ident.BoxID, f frame) {
 			g.hearWhole(t)
 		}
 	}
+	n.hearCounts(from, f)
 	if f.Beat != nil {
 		n.beats.hear(from, *f.Beat)
 	}
