@@ -3,6 +3,7 @@ package appliancetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,6 +18,9 @@ import (
 
 // Files is the own space of an account, as this box shows it. Logging in is part of it.
 func (b *Box) Files(ctx context.Context, login string) (*space.FS, error) {
+	if b.Appliance == nil {
+		return nil, errors.New("box is off")
+	}
 	_, session, err := b.Accounts().Login(ctx, login, Password(login))
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ type diarist struct {
 }
 
 // keepWriting has zoe write at a box until stop.
-func keepWriting(at *appliancetest.Box) *diarist {
+func keepWriting(t *testing.T, at *appliancetest.Box) *diarist {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &diarist{at: at, answers: map[string]int{}}
 	done := make(chan struct{})
@@ -36,6 +36,7 @@ func keepWriting(at *appliancetest.Box) *diarist {
 		}
 	}()
 	d.stop = func() { cancel(); <-done }
+	t.Cleanup(d.stop)
 	return d
 }
 
@@ -114,7 +115,7 @@ func TestTheCircleComesBack(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inCircle(t, func(t *testing.T, hs houses) {
-				d := keepWriting(hs.mill)
+				d := keepWriting(t, hs.mill)
 				time.Sleep(5 * time.Second)
 				c.what(hs)
 				time.Sleep(time.Second)
