@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -105,7 +106,8 @@ type Node struct {
 	mends    map[ident.ShardID]int
 	leaders  map[ident.ShardID]ident.BoxID // of shards not held here, as last heard
 	distance map[ident.BoxID]time.Duration // round trip of the last beat
-	heard    map[ident.BoxID]time.Time     // of the last beat
+	ended    bool
+	heard    map[ident.BoxID]time.Time // of the last beat
 
 	turn atomic.Uint64 // to take turns, and to tell tries apart
 
@@ -451,7 +453,11 @@ func (n *Node) close() {
 			n.log.Warn("close state", "shard", rep.shard, "err", err)
 		}
 	}
-	for _, s := range n.spaces {
+	n.mu.Lock()
+	n.ended = true
+	spaces := maps.Clone(n.spaces)
+	n.mu.Unlock()
+	for _, s := range spaces {
 		s.close()
 	}
 }

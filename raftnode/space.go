@@ -33,6 +33,7 @@ type Space struct {
 	journal *journal.Journal
 	change  chan struct{}
 	slots   chan struct{} // bounds the writes that are sent side by side
+	closed  bool          // the Node has ended: nothing is accepted any more
 }
 
 // Space returns the space of an ID, also while this box knows nothing of it yet.
@@ -41,7 +42,7 @@ func (n *Node) Space(id ident.ShardID) *Space {
 	defer n.mu.Unlock()
 	s := n.spaces[id]
 	if s == nil {
-		s = &Space{n: n, id: id, change: make(chan struct{}), slots: make(chan struct{}, settleTogether)}
+		s = &Space{n: n, id: id, change: make(chan struct{}), slots: make(chan struct{}, settleTogether), closed: n.ended}
 		n.spaces[id] = s
 	}
 	return s
@@ -148,6 +149,9 @@ func (s *Space) get(ctx context.Context, h chunk.Hash) ([]byte, error) {
 
 // openJournal opens the space's journal, creating it.
 func (s *Space) openJournal() error {
+	if s.closed {
+		return ErrEnded
+	}
 	if s.journal != nil {
 		return nil
 	}
@@ -173,6 +177,7 @@ func (s *Space) close() {
 		}
 		s.journal = nil
 	}
+	s.closed = true
 }
 
 // openJournals finds the journals on disk.

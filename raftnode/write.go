@@ -19,6 +19,9 @@ import (
 // It was not kept, or only as an unconfirmed write that may still arrive.
 var ErrNeedsHouse = errors.New("needs one more house")
 
+// ErrEnded says that the box is being stopped: nothing was kept.
+var ErrEnded = errors.New("box has ended")
+
 // pending is a write of this box that raft has not settled. While raft is quick
 // it lives in memory only and nobody was answered; before anybody is answered that
 // it is kept here, it stands in the journal.
@@ -113,6 +116,9 @@ func (s *Space) tentative(p *pending, out catalog.Outcome) catalog.Outcome {
 func (s *Space) accept(author ident.AccountID, op catalog.Op) (*pending, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrEnded
+	}
 	w := catalog.Write{
 		ID:     catalog.WriteID{Box: s.n.cfg.Box, Inc: s.n.boot, Seq: s.seq + 1},
 		Author: author,
