@@ -17,6 +17,7 @@ package appliancetest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -82,8 +83,10 @@ type Box struct {
 	Dir                  string // its state directory
 	*appliance.Appliance        // nil while it is off
 
-	w    *World
-	stop func()
+	w     *World
+	stop  func()
+	doors context.Context // ends before the box does
+	under sync.WaitGroup  // what is under way at the doors
 }
 
 // Box starts a fresh box on a spot; it is in no circle.
@@ -114,13 +117,33 @@ func (b *Box) Start() {
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
 	b.Appliance = a
+	var closeDoors context.CancelFunc
+	b.doors, closeDoors = context.WithCancel(ctx)
 	b.stop = func() {
+		closeDoors()
+		b.under.Wait()
 		cancel()
 		if err := <-done; err != nil {
 			b.w.T.Errorf("box %s: %v", b.Name, err)
 		}
 	}
 }
+
+// AtTheDoor has somebody do something at a door of the box. Its context ends when
+// the box goes off, which waits for it, as a door does.
+func (b *Box) AtTheDoor(ctx context.Context, do func(context.Context) error) error {
+	if b.Appliance == nil {
+		return errOff
+	}
+	b.under.Add(1)
+	defer b.under.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(b.doors, cancel)()
+	return do(ctx)
+}
+
+var errOff = errors.New("box is off")
 
 // Stop ends the box as a planned stop does. It does nothing when the box is off.
 func (b *Box) Stop() {

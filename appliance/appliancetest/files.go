@@ -3,7 +3,6 @@ package appliancetest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,9 +17,6 @@ import (
 
 // Files is the own space of an account, as this box shows it. Logging in is part of it.
 func (b *Box) Files(ctx context.Context, login string) (*space.FS, error) {
-	if b.Appliance == nil {
-		return nil, errors.New("box is off")
-	}
 	_, session, err := b.Accounts().Login(ctx, login, Password(login))
 	if err != nil {
 		return nil, err
@@ -30,11 +26,34 @@ func (b *Box) Files(ctx context.Context, login string) (*space.FS, error) {
 
 // TryWrite puts a file into the account's own space.
 func (b *Box) TryWrite(ctx context.Context, login, path string, body []byte) (space.Answer, error) {
-	fs, err := b.Files(ctx, login)
-	if err != nil {
-		return space.Answer{}, err
+	return b.TryUpload(ctx, login, path, bytes.NewReader(body), int64(len(body)))
+}
+
+// TryUpload puts a file of a size into the account's own space.
+func (b *Box) TryUpload(ctx context.Context, login, path string, body io.Reader, size int64) (a space.Answer, err error) {
+	err = b.AtTheDoor(ctx, func(ctx context.Context) error {
+		fs, err := b.Files(ctx, login)
+		if err != nil {
+			return err
+		}
+		a, err = fs.Put(ctx, path, untilEnd{ctx, body}, space.PutOptions{Size: size})
+		return err
+	})
+	return a, err
+}
+
+// untilEnd breaks a body off when the context ends, as a connection does.
+type untilEnd struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read reads on.
+func (u untilEnd) Read(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
 	}
-	return fs.Put(ctx, path, bytes.NewReader(body), space.PutOptions{Size: int64(len(body))})
+	return u.r.Read(b)
 }
 
 // Write is TryWrite that must work within a minute.
@@ -50,17 +69,21 @@ func (b *Box) Write(login, path string, body []byte) space.Answer {
 }
 
 // TryRead reads a file of the account's own space.
-func (b *Box) TryRead(ctx context.Context, login, path string) ([]byte, error) {
-	fs, err := b.Files(ctx, login)
-	if err != nil {
-		return nil, err
-	}
-	f, err := fs.Open(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
+func (b *Box) TryRead(ctx context.Context, login, path string) (body []byte, err error) {
+	err = b.AtTheDoor(ctx, func(ctx context.Context) error {
+		fs, err := b.Files(ctx, login)
+		if err != nil {
+			return err
+		}
+		f, err := fs.Open(ctx, path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		body, err = io.ReadAll(f)
+		return err
+	})
+	return body, err
 }
 
 // Holds ends the test unless a file reads as it should, at this box and within a minute.

@@ -35,16 +35,11 @@ type sending struct {
 }
 
 // send begins to upload a body to a box, at a rate.
-func send(t *testing.T, at *appliancetest.Box, path string, body []byte, rate int) *sending {
-	t.Helper()
-	fs, err := at.Files(t.Context(), "zoe")
-	if err != nil {
-		t.Fatal(err)
-	}
+func send(at *appliancetest.Box, path string, body []byte, rate int) *sending {
 	s := &sending{done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.answer, s.err = fs.Put(context.Background(), path, slowly{bytes.NewReader(body), rate}, space.PutOptions{Size: int64(len(body))})
+		s.answer, s.err = at.TryUpload(context.Background(), "zoe", path, slowly{bytes.NewReader(body), rate}, int64(len(body)))
 		s.ended = time.Now()
 	}()
 	return s
@@ -72,7 +67,7 @@ func nothingAt(t *testing.T, b *appliancetest.Box, path string) {
 func TestTheBoxIsPulledAwayMidUpload(t *testing.T) {
 	inCircle(t, func(t *testing.T, c houses) {
 		body := random(7, 20<<20)
-		s := send(t, c.hill, "/film.mp4", body, 2<<20)
+		s := send(c.hill, "/film.mp4", body, 2<<20)
 		time.Sleep(5 * time.Second)
 		c.hill.Crash()
 		s.wait(t, time.Minute)
@@ -101,7 +96,7 @@ func TestAnotherHouseIsPulledAwayMidUpload(t *testing.T) {
 	inCircle(t, func(t *testing.T, c houses) {
 		for i, gone := range []*appliancetest.Box{c.mill, c.oak} {
 			path, body := fmt.Sprintf("/film %d.mp4", i), random(byte(i), 20<<20)
-			s := send(t, c.hill, path, body, 2<<20)
+			s := send(c.hill, path, body, 2<<20)
 			time.Sleep(9800 * time.Millisecond) // the last chunks are on their way
 			gone.Crash()
 			s.wait(t, time.Minute)
@@ -123,7 +118,7 @@ func TestAnotherHouseIsPulledAwayMidUpload(t *testing.T) {
 func TestTheLineIsCutMidUpload(t *testing.T) {
 	inCircle(t, func(t *testing.T, c houses) {
 		body := random(7, 20<<20)
-		s := send(t, c.hill, "/film.mp4", body, 2<<20)
+		s := send(c.hill, "/film.mp4", body, 2<<20)
 		time.Sleep(5 * time.Second)
 		c.hillR.Cut(true)
 		s.wait(t, time.Minute)
@@ -161,7 +156,7 @@ func TestASlowUplink(t *testing.T) {
 		log := c.oak.Log.Since()
 		body := random(7, 30_000_000)
 		begun := time.Now()
-		s := send(t, c.hill, "/film.mp4", body, 10e6)
+		s := send(c.hill, "/film.mp4", body, 10e6)
 		s.wait(t, 2*time.Minute)
 		took := s.ended.Sub(begun)
 		if s.err != nil || s.answer.Kept != 1 || took < 12*time.Second || took > 16*time.Second {
