@@ -178,7 +178,7 @@ func (d *demo) settle(ctx context.Context) error {
 }
 
 func boxOf(i int) string {
-	return [...]string{"hen", "finch", "wren", "robin", "swan", "owl", "heron", "crane", "lark"}[i]
+	return [...]string{"hen", "finch", "wren", "dove", "swan", "owl", "heron", "crane", "lark"}[i]
 }
 
 func houseOf(i int) string {

@@ -65,12 +65,3 @@ func (d *dav) get(ctx context.Context, path string) (content sum, err error) {
 	}
 	return sum(h.Sum(nil)), nil
 }
-
-// login asks for the folder of the person, with the account's own password.
-func (d *dav) login(ctx context.Context) error {
-	resp, err := d.do(ctx, "PROPFIND", "", nil)
-	if err != nil {
-		return fmt.Errorf("log in: %w", err)
-	}
-	return resp.Body.Close()
-}

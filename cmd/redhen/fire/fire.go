@@ -11,9 +11,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"redhen/cmd/redhen/child"
 )
@@ -63,7 +66,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	s.figure("fire_seed", fmt.Sprint(cfg.Seed), "seed")
 	defer func() {
 		s.stop()
-		if err == nil || !cfg.Keep {
+		if err == nil || !cfg.Keep || ctx.Err() != nil {
 			err = errors.Join(err, os.RemoveAll(dir))
 			return
 		}
@@ -129,6 +132,10 @@ func (s *story) settle(ctx context.Context) (err error) {
 func (s *story) burn(ctx context.Context) error {
 	moment := 0.05 + 0.9*s.rng.Float64()
 	s.figure("fire_moment", fmt.Sprintf("%.2f", moment), "of the upload")
+	session, err := logIn(ctx, s.a)
+	if err != nil {
+		return err
+	}
 	up, err := s.startUpload(ctx, s.a)
 	if err != nil {
 		return err
@@ -147,7 +154,7 @@ func (s *story) burn(ctx context.Context) error {
 	}
 	s.a = nil
 	s.figure("fire_uploaded_until_then", fmt.Sprintf("%.0f", float64(up.bytes.Load())/1e6), "MB")
-	if err := s.goOn(ctx, burnt); err != nil {
+	if err := s.goOn(ctx, burnt, session); err != nil {
 		return err
 	}
 	if err := s.verify(ctx, s.b, s.ledger.safe()); err != nil {
@@ -159,21 +166,27 @@ func (s *story) burn(ctx context.Context) error {
 	return reads.report(s, "fire_reads_during_the_fire")
 }
 
-// goOn is what people do right after the fire: log in elsewhere, and write.
-func (s *story) goOn(ctx context.Context, burnt time.Time) error {
-	login := make(chan error, 1)
-	go func() { // ends with its one request
-		start := time.Now()
-		err := newDAV(s.c).login(ctx) // nobody has logged in there before
-		if err == nil {
-			s.ledger.note(func() { s.seconds("fire_login_elsewhere", time.Since(start)) })
-		}
-		login <- err
-	}()
+// goOn is what people do right after the fire: log in elsewhere, go on with the
+// session that the burnt box gave them, and write.
+func (s *story) goOn(ctx context.Context, burnt time.Time, session *http.Cookie) error {
+	var login, page time.Duration
+	var group errgroup.Group
+	group.Go(func() error {
+		cookie, err := logIn(ctx, s.c) // nobody has logged in there before
+		login = time.Since(burnt)
+		return errors.Join(err, seesFiles(ctx, s.c, cookie))
+	})
+	group.Go(func() error {
+		err := seesFiles(ctx, s.b, session)
+		page = time.Since(burnt)
+		return err
+	})
 	at, kept, err := firstWrite(ctx, newDAV(s.b), s.ledger, burnt)
-	if err := errors.Join(err, <-login); err != nil {
+	if err := errors.Join(err, group.Wait()); err != nil {
 		return err
 	}
+	s.seconds("fire_logged_in_elsewhere_after", login)
+	s.seconds("fire_old_session_served_after", page)
 	s.seconds("fire_first_write_answered_after", at)
 	s.seconds("fire_first_write_in_two_houses_after", kept)
 	return nil

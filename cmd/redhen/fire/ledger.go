@@ -58,10 +58,3 @@ func (l *ledger) counts() (safe, one int) {
 	defer l.mu.Unlock()
 	return len(l.order), len(l.entries) - len(l.order)
 }
-
-// note runs fn alone, so that lines of output do not mix.
-func (l *ledger) note(fn func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fn()
-}

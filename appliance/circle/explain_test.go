@@ -1,0 +1,60 @@
+package circle
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"redhen/appliance/account"
+	"redhen/provision/pair"
+	"redhen/raftnode"
+	"redhen/raftnode/directory"
+)
+
+// A person is told what happened, that nothing was changed, and one thing to do,
+// in words that need no knowledge.
+func TestEveryErrorHasWords(t *testing.T) {
+	errs := []error{raftnode.ErrApart, &account.SlowError{Wait: 90 * time.Second}}
+	for _, row := range table() {
+		errs = append(errs, row.err)
+	}
+	for _, c := range []directory.Code{
+		directory.Invalid, directory.Stranger, directory.NotYours, directory.Refused, directory.Changed, directory.Missing,
+		directory.Exists, directory.NameTaken, directory.Full, directory.Keeps, directory.Expired, "something-newer",
+	} {
+		errs = append(errs, &RefusedError{c})
+	}
+	for _, err := range errs {
+		w, ok := Explain(fmt.Errorf("wrapped: %w", err))
+		if !ok || w.Code == "" || !strings.Contains(w.Sentence, "othing was changed") && !strings.Contains(w.Sentence, "nothing is lost") {
+			t.Errorf("%v: %+v", err, w)
+		}
+		if !strings.HasSuffix(w.Sentence, ".") || strings.Count(w.Sentence, ". ") < 2 {
+			t.Errorf("%v: not three sentences: %s", err, w.Sentence)
+		}
+		for _, word := range []string{"node", "quorum", "raft", "shard", "replica", "peer"} {
+			if strings.Contains(strings.ToLower(w.Sentence), word) {
+				t.Errorf("%v: says %q", err, word)
+			}
+		}
+	}
+	if w, ok := Explain(errors.New("else")); ok {
+		t.Errorf("words for what is not ours: %+v", w)
+	}
+}
+
+func TestEveryRefusalHasItsOwnCode(t *testing.T) {
+	seen := map[string]pair.Code{}
+	for c := pair.Garbage; c <= pair.BadKeeper; c++ {
+		w, ok := Explain(&pair.Refusal{Code: c})
+		if !ok || w.Sentence == "" {
+			t.Errorf("refusal %d: %+v", c, w)
+		}
+		if other, twice := seen[w.Code]; twice {
+			t.Errorf("refusals %d and %d share the code %s", c, other, w.Code)
+		}
+		seen[w.Code] = c
+	}
+}
