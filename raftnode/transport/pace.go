@@ -15,7 +15,9 @@ import (
 // in small steps while it is that rate that holds bulk back (AIMD).
 const (
 	freeBytes   = 64 << 10              // of each stream that are never held back: questions and small answers
-	paceBytes   = 16 << 10              // that are sent at once
+	paceBytes   = 16 << 10              // that are sent at once, at most
+	paceLeast   = 1200                  // and at least: a packet
+	paceFor     = 20 * time.Millisecond // at the present rate: a frame waits no longer behind them
 	queueing    = 50 * time.Millisecond // by which frames may be slower than at their best
 	slowDown    = 0.7
 	nearby      = 10 * time.Millisecond // a box that is nearer is not paced before it gets slow
@@ -58,6 +60,16 @@ func (p *pacer) book(now time.Time, n int) time.Duration {
 	p.free = p.free.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
 	p.held = p.held || wait > 0
 	return wait
+}
+
+// burst returns how much may be sent at once.
+func (p *pacer) burst() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rate == 0 {
+		return paceBytes
+	}
+	return min(max(int(p.rate*paceFor.Seconds()), paceLeast), paceBytes)
 }
 
 // measured takes in the round trip of a frame.
@@ -144,11 +156,11 @@ func (s *paced) Read(b []byte) (int, error) {
 	return n, deadline(err)
 }
 
-// Write implements Stream. A deadline set while it is held back counts from the next 16 KiB on.
+// Write implements Stream. A deadline set while it is held back counts from the next burst on.
 func (s *paced) Write(b []byte) (int, error) {
 	written := 0
 	for {
-		part := b[written:min(len(b), written+paceBytes)]
+		part := b[written:min(len(b), written+s.pacer.burst())]
 		if err := s.hold(len(part)); err != nil {
 			return written, err
 		}

@@ -76,6 +76,16 @@ func TestTheRateFallsWhenFramesGetSlow(t *testing.T) {
 	}
 }
 
+// What goes at once takes a slow line 20 ms, not 130: the frame behind it would be
+// taken for slow, and the rate fall without need.
+func TestBurstsFitTheRate(t *testing.T) {
+	for rate, want := range map[float64]int{0: paceBytes, maxRate: paceBytes, 200_000: 4000, minRate: paceLeast} {
+		if got := (&pacer{rate: rate}).burst(); got != want {
+			t.Errorf("at %v bytes/s: %d, want %d", rate, got, want)
+		}
+	}
+}
+
 // Slow frames while we send nothing are somebody else's doing, and a rate that is not used proves nothing.
 func TestARateThatIsNotUsedStays(t *testing.T) {
 	var p pacer
