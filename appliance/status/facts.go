@@ -55,8 +55,8 @@ type BoxFacts struct {
 type SpaceFacts struct {
 	ID     ident.ShardID
 	Name   string // empty for the circle's own records
-	Title  string
-	Copies int // wanted
+	Title  string // empty: made of the name
+	Copies int    // wanted
 }
 
 // Petition is a box that is said to be gone, while further keepers must agree.
@@ -98,7 +98,11 @@ func ReadCircle(v directory.View) (Circle, error) {
 		})
 	}
 	for _, s := range v.Spaces() {
-		c.Spaces = append(c.Spaces, SpaceFacts{ID: s.ID, Name: s.Name, Title: s.Title, Copies: s.WantedCopies()})
+		title := s.Title
+		if owner, _ := v.Account(s.Owner); title == "" && owner.Space == s.ID {
+			title = titleWords(personName(v, s.Owner))
+		}
+		c.Spaces = append(c.Spaces, SpaceFacts{ID: s.ID, Name: s.Name, Title: title, Copies: s.WantedCopies()})
 	}
 	for _, p := range v.Petitions() {
 		if one, ok := readPetition(r, p); ok {

@@ -1,0 +1,284 @@
+package web
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"mime/multipart"
+	"path"
+	"strings"
+
+	"redhen/appliance/space"
+	"redhen/raftnode/catalog"
+)
+
+// changeFiles does what a form on the pages of files asks for.
+func (q *request) changeFiles() error {
+	p, err := q.place()
+	if err != nil {
+		return err
+	}
+	if do := q.r.URL.Query().Get("do"); do == "upload" {
+		return p.upload()
+	}
+	f, err := q.form()
+	if err != nil {
+		return err
+	}
+	switch q.r.URL.Query().Get("do") {
+	case "mkdir":
+		return p.mkdir(f)
+	case "rename":
+		return p.rename(f)
+	case "move":
+		return p.move(f)
+	case "remove":
+		return p.remove()
+	case "undo":
+		return p.undo(f)
+	case "restore":
+		return p.restore(f)
+	}
+	return space.ErrNotFound
+}
+
+// backTo leads to the folder that something is in, and says what happened.
+func (p place) backTo(dir string, n note) error {
+	p.tell(p.urlOf("/files", dir), n)
+	return nil
+}
+
+// keptWords says in how many houses a write is.
+func (p place) keptWords(kept int) string { return p.say("kept", "n", max(kept, 1)) }
+
+// result is a note about a write, with what else is to be known of it.
+func (p place) result(key string, a space.Answer, pairs ...any) note {
+	n := note{Text: p.say(key, append(pairs, "name", a.Info.Name)...), Lines: []string{p.keptWords(a.Kept)}}
+	if a.Beside {
+		n.Lines = append(n.Lines, p.say("beside", "name", a.Info.Name))
+	}
+	return n
+}
+
+func (p place) mkdir(f *form) error {
+	name := f.get("folder")
+	if !f.needs("folder") {
+		return p.showFolder(f)
+	}
+	if err := space.CheckName(name); err != nil {
+		f.Errors["folder"] = sentence(err)
+		return p.showFolder(f)
+	}
+	a, err := p.fs.Mkdir(p.r.Context(), space.Join(p.path, name), space.WriteOptions{})
+	if err != nil {
+		f.Errors["folder"] = sentence(err)
+		return p.showFolder(f)
+	}
+	return p.backTo(p.path, p.result("did.mkdir", a))
+}
+
+// sentence says what happened and what to do.
+func sentence(err error) string {
+	t := space.Explain(err)
+	return t.What + " " + t.Do
+}
+
+func (p place) rename(f *form) error {
+	dir, old := space.Split(p.path)
+	name := f.get("name")
+	if !f.needs("name") {
+		return p.again(f)
+	}
+	if err := space.CheckName(name); err != nil {
+		f.Errors["name"] = sentence(err)
+		return p.again(f)
+	}
+	if name == old {
+		return p.backTo(dir, note{Text: p.say("did.nothing")})
+	}
+	a, err := p.fs.Move(p.r.Context(), p.path, space.Join(dir, name), space.MoveOptions{})
+	if err != nil {
+		f.Errors["name"] = sentence(err)
+		return p.again(f)
+	}
+	n := p.result("did.rename", a, "old", old)
+	n.undoBy(p.urlOf("/files", space.Join(dir, a.Info.Name))+"?do=rename", p.say("undo"), "name", old)
+	return p.backTo(dir, n)
+}
+
+// undoBy gives the note a button that takes it back.
+func (n *note) undoBy(action, label string, pairs ...string) {
+	n.Action, n.Label, n.Fields = action, label, map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		n.Fields[pairs[i]] = pairs[i+1]
+	}
+}
+
+func (p place) move(f *form) error {
+	dir, name := space.Split(p.path)
+	to, err := space.Clean(f.get("to"))
+	if err != nil {
+		return err
+	}
+	if to == dir {
+		return p.backTo(dir, note{Text: p.say("did.nothing")})
+	}
+	a, err := p.fs.Move(p.r.Context(), p.path, space.Join(to, name), space.MoveOptions{})
+	if err != nil {
+		f.Errors["to"] = sentence(err)
+		return p.again(f)
+	}
+	n := p.result("did.move", a, "to", folderName(to, p.say("files.title")))
+	n.undoBy(p.urlOf("/files", space.Join(to, a.Info.Name))+"?do=move", p.say("undo"), "to", dir)
+	return p.backTo(dir, n)
+}
+
+func folderName(dir, root string) string {
+	if dir == "/" {
+		return root
+	}
+	return path.Base(dir)
+}
+
+// again shows the page of the file or folder, with what is wrong.
+func (p place) again(f *form) error {
+	info, err := p.fs.Stat(p.r.Context(), p.path)
+	if err != nil {
+		return err
+	}
+	if info.Dir {
+		return p.showFolder(f)
+	}
+	return p.showFile(info, f)
+}
+
+func (p place) remove() error {
+	dir, name := space.Split(p.path)
+	info, err := p.fs.Stat(p.r.Context(), p.path)
+	if err != nil {
+		return err
+	}
+	a, err := p.fs.Remove(p.r.Context(), p.path, space.WriteOptions{})
+	if err != nil {
+		return err
+	}
+	a.Info.Name = name
+	n := p.result("did.remove", a)
+	n.Lines = nil // in how many houses it is gone says little
+	n.undoBy(p.urlOf("/files", dir)+"?do=undo", p.say("undo"), "node", info.Node.String())
+	return p.backTo(dir, n)
+}
+
+// undo brings something removed back.
+func (p place) undo(f *form) error {
+	var node catalog.NodeID
+	b, err := hex.DecodeString(f.get("node"))
+	if err != nil || len(b) != len(node) {
+		return space.ErrNotFound
+	}
+	copy(node[:], b)
+	a, err := p.fs.Undo(p.r.Context(), node, space.WriteOptions{})
+	if err != nil {
+		return err
+	}
+	dir, _ := space.Split(a.Info.Path)
+	return p.backTo(dir, p.result("did.undo", a))
+}
+
+// restore makes an old version the newest again.
+func (p place) restore(f *form) error {
+	id, err := catalog.ParseWriteID(f.get("version"))
+	if err != nil {
+		return space.ErrNotFound
+	}
+	a, err := p.fs.Restore(p.r.Context(), p.path, id, space.WriteOptions{})
+	if err != nil {
+		return err
+	}
+	a.Info.Name = path.Base(p.path)
+	p.tell(p.urlOf("/files", p.path), p.result("did.restore", a))
+	return nil
+}
+
+// uploaded is what became of the files of one upload.
+type uploaded struct {
+	stored, replaced int
+	kept             int // the fewest houses
+	last             string
+	lines            []string
+	bad              bool
+}
+
+// upload stores the files of a form in a folder, as they arrive.
+func (p place) upload() error {
+	mr, err := p.r.MultipartReader()
+	if err != nil {
+		return errors.Join(errTooLarge, err)
+	}
+	var u uploaded
+	for {
+		part, err := mr.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			u.failed(p, "", errors.Join(space.ErrCut, err))
+			break
+		}
+		if part.FileName() != "" {
+			p.store(&u, part)
+		}
+	}
+	if u.stored == 0 && !u.bad {
+		f := newForm(p.r)
+		f.words = p.pages.words
+		f.wrong("files", "need.files")
+		return p.showFolder(f)
+	}
+	return p.backTo(p.path, u.note(p))
+}
+
+func (p place) store(u *uploaded, part *multipart.Part) {
+	name := path.Base(strings.ReplaceAll(part.FileName(), `\`, "/"))
+	a, err := p.fs.Put(p.r.Context(), space.Join(p.path, name), part, space.PutOptions{})
+	if err != nil {
+		if p.r.Context().Err() == nil && !errors.Is(err, space.ErrBadName) {
+			p.cfg.Logger.Info("upload", "err", err)
+		}
+		u.failed(p, name, err)
+		return
+	}
+	if u.stored == 0 || a.Kept < u.kept {
+		u.kept = a.Kept
+	}
+	u.stored++
+	u.last = a.Info.Name
+	switch {
+	case a.Beside:
+		u.lines = append(u.lines, p.say("beside", "name", a.Info.Name))
+	case !a.Created:
+		u.replaced++
+	}
+}
+
+func (u *uploaded) failed(p place, name string, err error) {
+	u.bad = true
+	if name == "" {
+		name = p.say("upload.rest")
+	}
+	u.lines = append(u.lines, p.say("upload.failed", "name", name, "why", space.Explain(err).String()))
+}
+
+func (u *uploaded) note(p place) note {
+	n := note{Bad: u.bad, Text: p.say("upload.done", "n", u.stored, "name", u.last)}
+	if u.stored == 0 {
+		n.Text = p.say("upload.none")
+	} else {
+		n.Lines = append(n.Lines, p.keptWords(u.kept))
+	}
+	if u.replaced > 0 {
+		n.Lines = append(n.Lines, p.say("upload.replaced", "n", u.replaced))
+	}
+	n.Lines = append(n.Lines, u.lines...)
+	return n
+}

@@ -1,0 +1,328 @@
+package web
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"redhen/appliance/space"
+	"redhen/appliance/status"
+	"redhen/provision/ident"
+)
+
+// place is a folder or file on its way to a page.
+type place struct {
+	*request
+	space string
+	path  string // clean
+	fs    *space.FS
+}
+
+// place finds what a path under /files/, /get/ or /removed/ means.
+func (q *request) place() (p place, err error) {
+	p = place{request: q, space: q.r.PathValue("space")}
+	if p.path, err = space.Clean("/" + q.r.PathValue("path")); err != nil {
+		return p, err
+	}
+	p.fs, err = q.cfg.Spaces.Space(q.r.Context(), q.who.Account, p.space)
+	return p, err
+}
+
+// urlOf is the address of a path below /files, /get or /removed.
+func (p place) urlOf(door, at string) string {
+	u := url.URL{Path: path.Join(door, p.space, at)}
+	return u.EscapedPath()
+}
+
+func (q *request) ownFiles() error {
+	q.redirect("/files/" + url.PathEscape(q.who.Name))
+	return nil
+}
+
+// line is one file or folder of a list.
+type line struct {
+	Name, URL, Get, Where string
+	Kind                  string // folder, picture, film, sound, text, other
+	Size                  string
+	When                  string
+	Dir                   bool
+}
+
+// crumb is one step of the way to a folder.
+type crumb struct{ Name, URL string }
+
+// filesBody is a folder.
+type filesBody struct {
+	Space, Name, URL, Removed string
+	Crumbs                    []crumb
+	Lines                     []line
+	Query                     string // what was searched for
+	More                      bool   // the list is cut
+	Safe                      string // how the space is kept, in one sentence
+}
+
+// Bounds of what one page shows.
+const (
+	maxLines  = 2000
+	maxFound  = 200
+	maxText   = 32 << 10
+	maxMoveTo = 200
+)
+
+func (q *request) filesPage() error {
+	p, err := q.place()
+	if err != nil {
+		return err
+	}
+	info, err := p.fs.Stat(q.r.Context(), p.path)
+	if err != nil {
+		return err
+	}
+	if !info.Dir {
+		return p.showFile(info, newForm(q.r))
+	}
+	return p.showFolder(newForm(q.r))
+}
+
+func (p place) showFolder(f *form) error {
+	body := filesBody{Space: p.space, URL: p.urlOf("/files", p.path), Removed: p.urlOf("/removed", ""), Crumbs: p.crumbs()}
+	_, body.Name = space.Split(p.path)
+	if body.Name == "" {
+		body.Name = p.say("files.title")
+	}
+	body.Query = strings.TrimSpace(p.r.URL.Query().Get("q"))
+	list, err := p.list(body.Query)
+	if err != nil {
+		return err
+	}
+	if body.More = len(list) > maxLines; body.More {
+		list = list[:maxLines]
+	}
+	for _, info := range list {
+		body.Lines = append(body.Lines, p.line(info, body.Query != ""))
+	}
+	if r, err := p.cfg.Status.Report(p.r.Context()); err == nil {
+		if s, ok := spaceNamed(r, p.space); ok {
+			body.Safe = p.kept(s)
+		}
+	}
+	return p.show("files", page{Title: body.Name, Tab: "files", Form: f, Body: body, Wide: true})
+}
+
+// kept says where the files of a space are.
+func (p place) kept(s status.Space) string {
+	switch {
+	case !s.Known:
+		return p.say("kept.unknown")
+	case s.Waiting > 0:
+		return p.say("kept.waiting", "n", s.Waiting)
+	}
+	return p.say("kept.houses", "n", len(s.Houses), "houses", strings.Join(s.Houses, ", "))
+}
+
+// list returns a folder, folders first, or what a search finds.
+func (p place) list(query string) ([]space.Info, error) {
+	if query != "" {
+		return p.fs.Search(p.r.Context(), query, maxFound)
+	}
+	list, err := p.fs.List(p.r.Context(), p.path)
+	slices.SortStableFunc(list, func(a, b space.Info) int {
+		if a.Dir != b.Dir {
+			return map[bool]int{true: -1, false: 1}[a.Dir]
+		}
+		return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	return list, err
+}
+
+func (p place) line(info space.Info, where bool) line {
+	l := line{Name: info.Name, URL: p.urlOf("/files", info.Path), Get: p.urlOf("/get", info.Path), Kind: kindOf(info),
+		Dir: info.Dir, When: p.when(info.ModTime)}
+	if !info.Dir {
+		l.Size = status.Bytes(info.Size)
+	}
+	if info.ModTime.IsZero() {
+		l.When = ""
+	}
+	if where {
+		l.Where, _ = space.Split(info.Path)
+	}
+	return l
+}
+
+func (p place) crumbs() []crumb {
+	list := []crumb{{p.say("files.title"), p.urlOf("/files", "/")}}
+	at := "/"
+	for _, name := range strings.Split(strings.Trim(p.path, "/"), "/") {
+		if name != "" {
+			at = space.Join(at, name)
+			list = append(list, crumb{name, p.urlOf("/files", at)})
+		}
+	}
+	return list
+}
+
+// fileBody is one file.
+type fileBody struct {
+	line
+	Crumbs   []crumb
+	Folder   string // the address of the folder it is in
+	Text     string // its beginning, of a text
+	Cut      bool   // Text is not all
+	Type     string // media type, if a browser may show it
+	Versions []versionLine
+	Folders  []string // where it can go
+	In       string   // the folder it is in
+	Author   string
+}
+
+type versionLine struct {
+	ID, When, Size, Author, Get string
+	Now                         bool
+}
+
+func (p place) showFile(info space.Info, f *form) error {
+	dir, _ := space.Split(p.path)
+	media, shown := mediaType(info.Name)
+	body := fileBody{line: p.line(info, false), Crumbs: p.crumbs(), Folder: p.urlOf("/files", dir), In: dir}
+	if shown {
+		body.Type = media
+	}
+	if body.Kind == "text" {
+		body.Text, body.Cut = p.beginning()
+	}
+	people := p.people()
+	body.Author = people[info.Author]
+	versions, err := p.fs.Versions(p.r.Context(), p.path)
+	if err != nil {
+		return err
+	}
+	for _, v := range versions {
+		id := v.Version.String()
+		body.Versions = append(body.Versions, versionLine{ID: id, When: p.when(v.ModTime), Size: status.Bytes(v.Size),
+			Author: people[v.Author], Now: v.Version == info.Version, Get: body.Get + "?version=" + url.QueryEscape(id)})
+	}
+	if body.Folders, err = p.folders(); err != nil {
+		return err
+	}
+	return p.show("file", page{Title: info.Name, Tab: "files", Form: f, Body: body})
+}
+
+// beginning returns the first part of a text, empty when it cannot be read now.
+func (p place) beginning() (text string, cut bool) {
+	file, err := p.fs.Open(p.r.Context(), p.path)
+	if err != nil {
+		return "", false
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, maxText+1))
+	if err != nil {
+		return "", false
+	}
+	cut = len(b) > maxText
+	return strings.ToValidUTF8(string(b[:min(len(b), maxText)]), "�"), cut
+}
+
+// people gives each account its name.
+func (q *request) people() map[ident.AccountID]string {
+	names := map[ident.AccountID]string{}
+	accounts, err := q.cfg.Circle.Accounts()
+	if err != nil {
+		return names // a list without names is still a list
+	}
+	for _, a := range accounts {
+		names[a.ID] = fullName(a)
+	}
+	return names
+}
+
+// folders lists where a file can be moved to: at most maxMoveTo folders, the upper ones first.
+func (p place) folders() (list []string, err error) {
+	list = []string{"/"}
+	for i := 0; i < len(list) && len(list) < maxMoveTo; i++ {
+		infos, err := p.fs.List(p.r.Context(), list[i])
+		if errors.Is(err, space.ErrNotFound) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, info := range infos {
+			if info.Dir && len(list) < maxMoveTo {
+				list = append(list, info.Path)
+			}
+		}
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// removedBody is what can come back.
+type removedBody struct {
+	Space, Files, Post string
+	Lines              []removedLine
+	Next               string
+}
+
+type removedLine struct {
+	line
+	Node, At, By string
+	Refused      bool
+}
+
+func (q *request) removedPage() error {
+	p, err := q.place()
+	if err != nil {
+		return err
+	}
+	gone, next, err := p.fs.Removed(q.r.Context(), q.r.URL.Query().Get("from"), 100)
+	if err != nil {
+		return err
+	}
+	body := removedBody{Space: p.space, Files: p.urlOf("/files", "/"), Post: p.urlOf("/files", "/") + "?do=undo"}
+	if next != "" {
+		body.Next = "?from=" + url.QueryEscape(next)
+	}
+	people := q.people()
+	for _, g := range gone {
+		body.Lines = append(body.Lines, removedLine{line: p.line(g.Info, true), Node: g.Node.String(), At: q.when(g.At), By: people[g.By], Refused: g.Refused})
+	}
+	return q.show("removed", page{Title: q.say("removed.title"), Tab: "files", Body: body, Wide: true})
+}
+
+// download sends a file, or a part of it, as it is in one version.
+func (q *request) download() error {
+	p, err := q.place()
+	if err != nil {
+		return err
+	}
+	file, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info := file.Info()
+	if info.Size > 0 {
+		if _, err := file.ReadAt(make([]byte, 1), 0); err != nil && !errors.Is(err, io.EOF) {
+			return err // better a sentence than half a file
+		}
+	}
+	media, shown := mediaType(info.Name)
+	disposition := "inline"
+	if !shown || q.r.URL.Query().Has("save") {
+		disposition = "attachment"
+	}
+	h := q.w.Header()
+	h.Set("Content-Type", media)
+	h.Set("Content-Disposition", disposition+"; filename*=UTF-8''"+strings.ReplaceAll(url.PathEscape(info.Name), "'", "%27"))
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("ETag", info.ETag())
+	http.ServeContent(q.w, q.r, "", info.ModTime, file)
+	return nil
+}

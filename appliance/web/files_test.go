@@ -1,0 +1,212 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"redhen/appliance/space"
+)
+
+func ada(t *testing.T) (*world, *browser) {
+	t.Helper()
+	w := newWorld(t)
+	w.found()
+	return w, w.loggedIn("ada")
+}
+
+func TestUploadAndDownload(t *testing.T) {
+	_, b := ada(t)
+	body, _ := b.upload("/files/ada?do=upload", "files", "hens.txt", "red hens", "eggs.txt", "three")
+	has(t, body, "2 files are here.", "Kept in 2 houses.", "hens.txt", "eggs.txt")
+	body, _ = b.upload("/files/ada?do=upload", "files", "hens.txt", "brown hens")
+	has(t, body, "“hens.txt” is here.", "its older version is kept")
+	res := b.do(httptest.NewRequest("GET", "/get/ada/hens.txt", nil))
+	if got := b.body(res); got != "brown hens" {
+		t.Errorf("got %q", got)
+	}
+	for name, want := range map[string]string{"Content-Type": "text/plain; charset=utf-8", "Content-Security-Policy": "sandbox", "Content-Disposition": "inline"} {
+		if !strings.Contains(res.Header.Get(name), want) {
+			t.Errorf("%s: %q", name, res.Header.Get(name))
+		}
+	}
+	r := httptest.NewRequest("GET", "/get/ada/hens.txt?save", nil)
+	r.Header.Set("Range", "bytes=6-9")
+	res = b.do(r)
+	if got := b.body(res); res.StatusCode != http.StatusPartialContent || got != "hens" || !strings.HasPrefix(res.Header.Get("Content-Disposition"), "attachment") {
+		t.Errorf("%d %q %v", res.StatusCode, got, res.Header)
+	}
+	r = httptest.NewRequest("GET", "/get/ada/hens.txt", nil)
+	r.Header.Set("If-None-Match", res.Header.Get("ETag"))
+	if res = b.do(r); res.StatusCode != http.StatusNotModified {
+		t.Errorf("unchanged: %d", res.StatusCode)
+	}
+	body, _ = b.upload("/files/ada?do=upload", "files")
+	has(t, body, "Please choose a file first.")
+}
+
+// TestNothingStoredRuns: what people store is never run by a browser as ours.
+func TestNothingStoredRuns(t *testing.T) {
+	_, b := ada(t)
+	for _, name := range []string{"page.html", "picture.svg", "code.js", "x.xhtml", "data.xml", "old.pdf"} {
+		b.upload("/files/ada?do=upload", "files", name, "<script>alert(1)</script>")
+		h := b.do(httptest.NewRequest("GET", "/get/ada/"+name, nil)).Header
+		if !strings.HasPrefix(h.Get("Content-Disposition"), "attachment") || strings.Contains(h.Get("Content-Type"), "html") ||
+			h.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(h.Get("Content-Security-Policy"), "sandbox") {
+			t.Errorf("%s: %v", name, h)
+		}
+	}
+	body, _ := b.upload("/files/ada?do=upload", "files", `"><img src=x onerror=alert(1)>.txt`, "x")
+	if strings.Contains(body, "<img src=x") {
+		t.Error("a name stands in the page as it is")
+	}
+}
+
+func TestFoldersAndNames(t *testing.T) {
+	_, b := ada(t)
+	body, _ := b.post("/files/ada?do=mkdir", "folder", "Garden")
+	has(t, body, "The folder “Garden” is made.")
+	body, code := b.post("/files/ada?do=mkdir", "folder", "Garden")
+	if code != http.StatusUnprocessableEntity {
+		t.Errorf("%d", code)
+	}
+	has(t, body, "Something of that name is here already.", `value="Garden"`)
+	body, _ = b.post("/files/ada?do=mkdir", "folder", " ")
+	has(t, body, "Please give the folder a name.")
+	body, _ = b.post("/files/ada?do=mkdir", "folder", "a/b")
+	has(t, body, "No file can have that name here.")
+	b.upload("/files/ada?do=upload", "files", "a.txt", "x")
+	body, _ = b.post("/files/ada/a.txt?do=rename", "name", "b.txt")
+	has(t, body, "“a.txt” is called “b.txt” now.", "Undo")
+	body, _ = b.post("/files/ada/b.txt?do=rename", "name", "Garden")
+	has(t, body, "Something of that name is here already.")
+	body, _ = b.post("/files/ada/b.txt?do=rename", "name", "x/y")
+	has(t, body, "No file can have that name here.")
+	body, _ = b.post("/files/ada/b.txt?do=move", "to", "/Garden")
+	has(t, body, "“b.txt” is in “Garden” now.")
+	body, _ = b.get("/files/ada/Garden")
+	has(t, body, "b.txt", `href="/files/ada"`)
+	body, _ = b.get("/files/ada?q=B.T")
+	has(t, body, "Found for “B.T”", "b.txt", "/Garden")
+	body, _ = b.get("/files/ada?q=nothing")
+	has(t, body, "Nothing has “nothing” in its name.")
+}
+
+var nodeField = regexp.MustCompile(`name="node" value="([0-9a-f]+)"`)
+
+func TestRemoveAndUndo(t *testing.T) {
+	_, b := ada(t)
+	b.upload("/files/ada?do=upload", "files", "a.txt", "x")
+	body, _ := b.post("/files/ada/a.txt?do=remove")
+	has(t, body, "“a.txt” is removed. It can come back for 30 days.", "Undo")
+	removed, _ := b.get("/removed/ada")
+	has(t, removed, "a.txt", "by Ada Brown", "Bring back")
+	node := nodeField.FindStringSubmatch(removed)
+	if node == nil {
+		t.Fatal("no node")
+	}
+	body, _ = b.post("/files/ada?do=undo", "node", node[1])
+	has(t, body, "“a.txt” is back.")
+	if removed, _ = b.get("/removed/ada"); !strings.Contains(removed, "Nothing was removed") {
+		t.Errorf("still removed: %s", removed)
+	}
+	if _, code := b.post("/files/ada?do=undo", "node", "zz"); code != http.StatusNotFound {
+		t.Errorf("a node of nothing: %d", code)
+	}
+}
+
+var versionField = regexp.MustCompile(`name="version" value="([^"]+)"`)
+
+func TestVersions(t *testing.T) {
+	_, b := ada(t)
+	b.upload("/files/ada?do=upload", "files", "a.txt", "first")
+	b.upload("/files/ada?do=upload", "files", "a.txt", "second")
+	body, _ := b.get("/files/ada/a.txt")
+	has(t, body, "<pre class=\"preview\">second</pre>", "Older versions", "the newest", "by Ada Brown")
+	v := versionField.FindStringSubmatch(body)
+	if v == nil {
+		t.Fatal("no version")
+	}
+	res := b.do(httptest.NewRequest("GET", "/get/ada/a.txt?version="+url.QueryEscape(v[1]), nil))
+	if got := b.body(res); got != "first" {
+		t.Errorf("the old version: %q", got)
+	}
+	body, _ = b.post("/files/ada/a.txt?do=restore", "version", v[1])
+	has(t, body, "<pre class=\"preview\">first</pre>", "is the newest again")
+	if _, code := b.get("/get/ada/a.txt?version=nonsense"); code != http.StatusNotFound {
+		t.Errorf("a version of nothing: %d", code)
+	}
+}
+
+// TestPathTricks: no path leads out of a space, or into somebody else's.
+func TestPathTricks(t *testing.T) {
+	w, b := ada(t)
+	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	for _, path := range []string{"/files/ben", "/get/ben/x", "/files/nobody", "/files/ada/%2e%2e/%2e%2e/etc", "/get/ada/..%2f..%2fetc/passwd", "/get/ada/%00", "/removed/ben", "/files/ada/nothing"} {
+		res := b.do(httptest.NewRequest("GET", path, nil))
+		if body := b.body(res); res.StatusCode < 300 || res.StatusCode >= 500 || strings.Contains(body, "root:") {
+			t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		}
+	}
+	if _, code := b.post("/files/ben?do=mkdir", "folder", "mine"); code != http.StatusNotFound {
+		t.Errorf("a folder at ben's: %d", code)
+	}
+	if _, code := b.post("/files/ada?do=anything"); code != http.StatusNotFound {
+		t.Errorf("an unknown wish: %d", code)
+	}
+}
+
+// TestTroubleInWords: what goes wrong below is a sentence, and nothing else.
+func TestTroubleInWords(t *testing.T) {
+	w, b := ada(t)
+	w.store("ada").Fail(space.ErrFull)
+	body, _ := b.upload("/files/ada?do=upload", "files", "a.txt", "x")
+	has(t, body, "No file could be stored.", "There is no room left for this.", "ask a keeper to give more room")
+	w.store("ada").Fail(os.ErrInvalid)
+	body, _ = b.post("/files/ada?do=mkdir", "folder", "x")
+	if strings.Contains(body, "invalid argument") {
+		t.Errorf("an error of the program is shown: %s", body)
+	}
+	has(t, body, "Something went wrong inside this box.")
+}
+
+func TestUploadStopsHalfway(t *testing.T) {
+	_, b := ada(t)
+	body, _ := b.send("/files/ada?do=upload", "multipart/form-data; boundary=x", strings.NewReader("--x\r\nContent-Disposition: form-data; name=files; filename=a.txt\r\n\r\nhalf a fi"))
+	has(t, body, "No file could be stored.")
+	if body, _ = b.get("/files/ada"); strings.Contains(body, "a.txt") {
+		t.Error("half a file is there")
+	}
+}
+
+// usedWords finds the keys that pages and code ask for.
+func usedWords(t *testing.T) map[string]bool {
+	t.Helper()
+	used := map[string]bool{}
+	inGo := regexp.MustCompile(`(?:say|result)\("([a-z][a-z.-]*[a-z])"|wrong\("[a-z-]+", "([a-z.-]+)"|refuse\(http\.[A-Za-z]+, "([a-z.]+)"|"(error\.[a-z.-]+)"`)
+	inPages := regexp.MustCompile(`say "([a-z.-]+)"|(?:label|hint)=([a-z.-]+)`)
+	for pattern, re := range map[string]*regexp.Regexp{"*.go": inGo, "templates/*.html": inPages, "templates/base/*.html": inPages} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range re.FindAllStringSubmatch(string(b), -1) {
+				used[strings.Join(m[1:], "")] = true
+			}
+		}
+	}
+	return used
+}

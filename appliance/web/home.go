@@ -1,0 +1,156 @@
+package web
+
+import (
+	"html/template"
+	"slices"
+	"strings"
+	"time"
+
+	"redhen/appliance/status"
+	"redhen/provision/pair"
+)
+
+// front is what a person sees first: of a fresh box, of redhen.local, of their circle.
+func (q *request) front() error {
+	switch {
+	case !q.cfg.Circle.Claimed():
+		return q.show("hello", page{Title: q.say("hello.title"), Body: q.here()})
+	case hostOf(q.r.Host) == commonName:
+		return q.show("landing", page{Title: q.say("landing.title"), Body: landing{q.thisBox(), q.here()}})
+	case q.who.Account == "":
+		q.redirect("/login")
+		return nil
+	}
+	return q.homePage()
+}
+
+type landing struct {
+	thisBox
+	Home string
+}
+
+// home is the page that answers "is everything safe?".
+type home struct {
+	status.Report
+	Drawing template.HTML
+	Waiting []pair.Pending
+	Days    []diaryDay
+	Checked string
+	Reason  string // the sentence without its yes or no
+	Rows    []homeRow
+	Broken  bool // some house is not reached directly
+	// Known is false when the circle could not be asked.
+	Known bool
+}
+
+// diaryDay are the lines of one day.
+type diaryDay struct {
+	Day   string
+	Lines []status.Line
+}
+
+const diaryLines = 30
+
+// rank puts one's own files first and the circle's records last.
+func (q *request) rank(s status.Space) int {
+	switch s.Name {
+	case q.who.Name:
+		return 0
+	case "":
+		return 2
+	}
+	return 1
+}
+
+// homeRow is one box in the table below the drawing.
+type homeRow struct{ House, Box, Reached, Seen, Room string }
+
+func (q *request) home() (h home) {
+	r, err := q.cfg.Status.Report(q.r.Context())
+	if err != nil {
+		q.cfg.Logger.Warn("report", "err", err)
+		return h
+	}
+	h = home{Report: r, Known: true, Checked: r.Time.Format("15:04"), Drawing: drawHouses(r, q.pages.words)}
+	if _, after, ok := strings.Cut(r.Sentence, ". "); ok {
+		h.Reason = after
+	}
+	h.Spaces = slices.Clone(h.Spaces) // the report is everybody's
+	slices.SortStableFunc(h.Spaces, func(a, b status.Space) int { return q.rank(a) - q.rank(b) })
+	h.tabulate(q)
+	if q.isKeeper() {
+		h.Waiting = q.cfg.Desk.Pending()
+	}
+	lines, err := q.cfg.Status.Diary(diaryLines)
+	if err != nil {
+		q.cfg.Logger.Warn("diary", "err", err)
+	}
+	for _, l := range lines {
+		if n := len(h.Days); n == 0 || h.Days[n-1].Day != l.Day {
+			h.Days = append(h.Days, diaryDay{Day: l.Day})
+		}
+		last := &h.Days[len(h.Days)-1]
+		last.Lines = append(last.Lines, l)
+	}
+	return h
+}
+
+// tabulate says in rows what the drawing shows.
+func (h *home) tabulate(q *request) {
+	for _, house := range h.Houses {
+		h.Broken = h.Broken || house.Reached.How == status.Through || house.Reached.How == status.Away
+		for _, b := range house.Boxes {
+			row := homeRow{House: house.Name, Reached: b.Reached.Words, Room: "–", Seen: "–"}
+			if len(house.Boxes) > 1 || b.Name != house.Name {
+				row.Box = b.Name
+			}
+			if b.Known {
+				row.Room = status.Bytes(b.Used)
+			}
+			switch {
+			case b.Known:
+				row.Seen = q.say("home.now")
+			case !b.LastSeen.IsZero():
+				row.Seen = q.when(b.LastSeen)
+			}
+			h.Rows = append(h.Rows, row)
+		}
+	}
+}
+
+func (q *request) homePage() error {
+	return q.show("home", page{Title: q.say("home.title"), Tab: "home", Body: q.home(), Refresh: 30})
+}
+
+func (q *request) liveHome() error {
+	return q.keepUpToDate(func() (string, <-chan struct{}, error) {
+		html, err := q.part("home", "live", q.home())
+		return html, nil, err
+	})
+}
+
+// isKeeper reports whether the person keeps a box of the circle.
+func (q *request) isKeeper() bool {
+	r := q.cfg.Circle.Roster()
+	if r == nil {
+		return false
+	}
+	for _, b := range r.Members() {
+		if b.Keeper == q.who.Account {
+			return true
+		}
+	}
+	return false
+}
+
+// when tells a moment on a page.
+func (q *request) when(t time.Time) string { return status.When(t, q.cfg.Now()) }
+
+// spaceNamed finds a space in a report.
+func spaceNamed(r status.Report, name string) (status.Space, bool) {
+	i := slices.IndexFunc(r.Spaces, func(s status.Space) bool { return s.Name == name })
+	if i < 0 {
+		return status.Space{}, false
+	}
+	return r.Spaces[i], true
+}

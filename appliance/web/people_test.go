@@ -1,0 +1,134 @@
+package web
+
+import (
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"redhen/provision/pair"
+)
+
+var linkText = regexp.MustCompile(`http://[^<"]+/welcome/[a-z0-9]+`)
+
+func TestInviteAPerson(t *testing.T) {
+	w, b := ada(t)
+	body, _ := b.post("/invite/person", "person", "")
+	has(t, body, "Please write a name.")
+	body, _ = b.post("/invite/person", "person", "Granny Mo")
+	link := linkText.FindString(body)
+	if link == "" {
+		t.Fatalf("no link: %s", body)
+	}
+	has(t, body, "An invitation for Granny Mo", "<svg")
+	granny := w.browser()
+	path := link[strings.Index(link, "/welcome"):]
+	body, _ = granny.get(path)
+	has(t, body, "Ada Brown invites you.", `value="granny.mo"`, "could read what is stored")
+	body, _ = granny.post(path, "person", "Granny Mo", "login", "ada", "password", password)
+	has(t, body, "That name is taken.")
+	body, _ = granny.post(path, "person", "Granny Mo", "login", "granny", "password", password)
+	has(t, body, "You log in as “granny”.")
+	body, _ = w.browser().get(path)
+	has(t, body, "This invitation is used up.")
+	body, _ = b.get("/circle")
+	has(t, body, "Granny Mo", "invited by Ada Brown", "keeps Mabel", "Mill Lane")
+	body, _ = granny.get("/invite/person")
+	has(t, body, "Ask somebody who keeps a box.")
+	body, _ = granny.post("/invite/box")
+	has(t, body, "Ask somebody who keeps a box.")
+}
+
+func TestInviteABox(t *testing.T) {
+	w, b := ada(t)
+	body, _ := b.post("/invite/box")
+	has(t, body, "http://redhen.local/p#", "<svg", "Waiting for your friend’s box to call", "It holds until")
+	shown := b.path
+	other := w.browser()
+	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	other.post("/login", "login", "ben", "password", password)
+	if body, _ := other.get(shown); strings.Contains(body, "redhen.local/p#") {
+		t.Error("somebody else sees the ticket")
+	}
+	waiting := pair.Pending{Box: boxKey(9).BoxID(), Words: someWords(), Since: time.Now(),
+		Application: pair.Application{BoxName: "Quentin", HouseName: "Quay Cottage", KeeperName: "dora"}}
+	w.desk.waiting = []pair.Pending{waiting}
+	body, _ = b.get(shown)
+	has(t, body, "Quentin asks to join", "Quay Cottage", "bicycle", "Yes, that is my friend")
+	body, _ = b.get("/")
+	has(t, body, "A box asks to join.")
+	body, _ = b.post("/invite/box/answer", "which", string(boxKey(8).BoxID()), "say", "yes")
+	has(t, body, "That box waits no more.")
+	body, _ = b.post("/invite/box/answer", "which", string(waiting.Box), "say", "yes")
+	has(t, body, "Quentin is in.")
+	w.desk.waiting = []pair.Pending{waiting}
+	body, _ = b.post("/invite/box/answer", "which", string(waiting.Box), "say", "no")
+	has(t, body, "Quentin was not let in.")
+	if got := strings.Join(w.desk.said, " "); got != "yes no" {
+		t.Errorf("said %q", got)
+	}
+	if open := w.desk.Tickets(); len(open) != 1 {
+		t.Fatalf("%d tickets", len(open))
+	}
+	body, _ = b.post("/invite/box/revoke", "ticket", w.desk.Tickets()[0].ID)
+	has(t, body, "The invite is taken back.")
+	if w.desk.Tickets()[0].State != pair.TakenBack {
+		t.Error("the ticket is open still")
+	}
+}
+
+func TestConnectMyComputer(t *testing.T) {
+	w, b := ada(t)
+	body, _ := b.post("/me/devices", "device", "")
+	has(t, body, "Please write what it is for.")
+	body, _ = b.post("/me/devices", "device", "laptop")
+	has(t, body, "http://192.168.1.20/dav/ada/", "hen-", "Map network drive")
+	acc, err := w.Account("ada")
+	if err != nil || len(acc.Devices) != 1 {
+		t.Fatalf("%+v, %v", acc, err)
+	}
+	body, _ = b.get("/me")
+	has(t, body, "laptop", "Shut out")
+	body, _ = b.post("/me/devices/remove", "which", acc.Devices[0].ID)
+	has(t, body, "It is shut out.")
+	if body, _ = b.get("/me/devices/anything"); !strings.Contains(body, "Connect my computer") {
+		t.Error("a password of nothing")
+	}
+}
+
+func TestChangePassword(t *testing.T) {
+	w, b := ada(t)
+	elsewhere := w.loggedIn("ada")
+	body, _ := b.post("/me/password", "old-password", "wrong", "password", "four black hens")
+	has(t, body, "That is not your password.")
+	body, _ = b.post("/me/password", "old-password", password, "password", "hen")
+	has(t, body, "easy to guess")
+	body, _ = b.post("/me/password", "old-password", password, "password", "four black hens")
+	has(t, body, "Your password is changed.")
+	if res := elsewhere.do(httptest.NewRequest("GET", "/me", nil)); res.StatusCode == 200 {
+		t.Error("the other session goes on")
+	}
+}
+
+func TestGone(t *testing.T) {
+	w, b := ada(t)
+	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	body, _ := b.get("/circle")
+	has(t, body, "/circle/gone?box=Olive")
+	if strings.Contains(body, "box=Mabel") {
+		t.Error("this box can be said to be gone")
+	}
+	body, _ = b.get("/circle/gone?box=Olive")
+	has(t, body, "Is Olive gone for good?", "What Oak Street alone had", "Mabel")
+	body, _ = b.post("/circle/gone", "box", "Olive", "password", "wrong")
+	has(t, body, "do not belong together")
+	body, _ = b.post("/circle/gone", "box", "Olive", "password", password)
+	has(t, body, "Olive is out of the circle.")
+	if w.Roster().Active(boxKey(2).BoxID()) {
+		t.Error("it is a member still")
+	}
+	if b.get("/circle/gone?box=Mabel"); b.path != "/circle" {
+		t.Errorf("this box: at %s", b.path)
+	}
+}

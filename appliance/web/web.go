@@ -1,0 +1,236 @@
+// Package web is the pages: plain HTML over plain http that work in any browser,
+// with or without JavaScript. It only translates between people and the packages
+// that do the work, which it knows by the interfaces below.
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"redhen/appliance/account"
+	"redhen/appliance/circle"
+	"redhen/appliance/space"
+	"redhen/appliance/status"
+	"redhen/provision/ident"
+	"redhen/provision/pair"
+	"redhen/provision/roster"
+	"redhen/provision/ticket"
+	"redhen/raftnode/directory"
+)
+
+// Circle is what people decide; *circle.Circle does it.
+type Circle interface {
+	Founder
+	People
+	Devices
+	Losses
+}
+
+// Founder brings a fresh box into a circle, and others to it.
+type Founder interface {
+	Claimed() bool
+	Roster() *roster.State
+	Found(ctx context.Context, name string, place circle.Place, keeper circle.Person) error
+	Join(ctx context.Context, ticket string, place circle.Place, keeper circle.Person, progress func(pair.Progress)) error
+	InviteBox(ttl time.Duration) (ticket.Ticket, error)
+}
+
+// People are the accounts of the circle.
+type People interface {
+	Accounts() ([]directory.Account, error)
+	Account(login string) (directory.Account, error)
+	SetPassword(ctx context.Context, login, old, password string) error
+	InviteAccount(ctx context.Context, by ident.AccountID, login, fullName string) (circle.Invitation, error)
+	Invited(code string) (directory.Invite, bool)
+	UseInvite(ctx context.Context, code string, p circle.Person) (directory.Account, error)
+}
+
+// Devices are passwords for programs and machines of one account.
+type Devices interface {
+	AddDevice(ctx context.Context, login, label string) (id, password string, err error)
+	RemoveDevice(ctx context.Context, login, id string) error
+}
+
+// Losses take boxes out of the circle that are gone for good, by a keeper's word and
+// password; more is how many further keepers must say so.
+type Losses interface {
+	Gone(ctx context.Context, box, keeper, password string) (more int, err error)
+	Replace(ctx context.Context, old, replacement, keeper, password string) (more int, err error)
+}
+
+// Desk is where boxes wait that want to join; *pair.Desk does it.
+type Desk interface {
+	Pending() []pair.Pending
+	Tickets() []pair.Issued
+	Approve(ctx context.Context, box ident.BoxID) error
+	Reject(box ident.BoxID) error
+	Revoke(ticket string) error
+}
+
+// Sessions know who somebody is; *account.Accounts does it.
+type Sessions interface {
+	Login(ctx context.Context, name, password string) (token string, s account.Session, err error)
+	Verify(token string) (account.Session, error)
+	Renew(token string) (string, account.Session, error)
+}
+
+// Reports answer whether everything is safe; *status.Watch does it.
+type Reports interface {
+	Report(ctx context.Context) (status.Report, error)
+	Diary(limit int) ([]status.Line, error)
+}
+
+// Spaces finds the spaces that an account may see.
+type Spaces interface {
+	// Names returns their names; that of the account's own space is the login name.
+	Names(ctx context.Context, account ident.AccountID) ([]string, error)
+	// Space returns the account's view of one, space.ErrNotFound when it has none of that name.
+	Space(ctx context.Context, account ident.AccountID, name string) (*space.FS, error)
+}
+
+// Claim guards a fresh box; *Rule does it.
+type Claim interface {
+	// NeedsCode reports whether somebody at this address must know the code.
+	NeedsCode(from netip.Addr) bool
+	// Check returns nil when the box may be claimed from this address with this code, else
+	// ErrCode, ErrClosed or *account.SlowError.
+	Check(from netip.Addr, code string) error
+}
+
+var (
+	_ Circle   = (*circle.Circle)(nil)
+	_ Desk     = (*pair.Desk)(nil)
+	_ Sessions = (*account.Accounts)(nil)
+	_ Reports  = (*status.Watch)(nil)
+)
+
+// Config is what the pages stand on. All but the last group is needed.
+type Config struct {
+	Box      ident.BoxID
+	Circle   Circle
+	Desk     Desk
+	Sessions Sessions
+	Status   Reports
+	Spaces   Spaces
+	Claim    Claim
+
+	// Names are the host names of this box, such as "mill-lane.local", the best one
+	// first; redhen.local, localhost and all IP addresses are names of every box.
+	Names  func() []string
+	Logger *slog.Logger     // nil: none
+	Now    func() time.Time // nil: time.Now; its location is that of the times on the pages
+}
+
+func (c *Config) validate() error {
+	if c.Box == "" || c.Circle == nil || c.Desk == nil || c.Sessions == nil || c.Status == nil || c.Spaces == nil || c.Claim == nil {
+		return errors.New("web: incomplete config")
+	}
+	if c.Names == nil {
+		c.Names = func() []string { return nil }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+// Server serves the pages. It is safe for concurrent use.
+type Server struct {
+	cfg   Config
+	pages pages
+	mux   *http.ServeMux
+	shelf *shelf
+	join  *joining
+	live  atomic.Int32 // pages that are kept up to date now
+	photo chan struct{}
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New returns a Server. Joining another circle goes on only while Run does.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1)}
+	var err error
+	if s.pages, err = loadPages(); err != nil {
+		return nil, err
+	}
+	s.routes()
+	return s, nil
+}
+
+// Run works off what takes longer than a request, until ctx ends; it returns nil.
+func (s *Server) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case a := <-s.join.start:
+			s.runJoin(ctx, a)
+		}
+	}
+}
+
+func (s *Server) routes() {
+	s.mux.Handle("GET /static/{hash}/{name}", http.HandlerFunc(s.static))
+
+	// A fresh box.
+	s.open("GET /claim", (*request).claimPage)
+	s.open("POST /claim", (*request).claim)
+	s.open("GET /p", (*request).joinPage)
+	s.open("POST /p/photo", (*request).joinPhoto)
+	s.open("POST /join", (*request).startJoin)
+	s.open("POST /join/stop", (*request).stopJoin)
+	s.open("GET /joining", (*request).joiningPage)
+	s.open("GET /live/joining", (*request).liveJoining)
+
+	s.open("GET /login", (*request).loginPage)
+	s.open("POST /login", (*request).login)
+	s.open("POST /logout", (*request).logout)
+	s.open("GET /welcome/{code}", (*request).welcomePage)
+	s.open("POST /welcome/{code}", (*request).welcome)
+
+	s.open("GET /{$}", (*request).front)
+	s.member("GET /live/home", (*request).liveHome)
+	s.fileRoutes()
+
+	s.member("GET /circle", (*request).circlePage)
+	s.member("GET /circle/gone", (*request).gonePage)
+	s.member("POST /circle/gone", (*request).gone)
+	s.member("GET /invite/box", (*request).inviteBoxPage)
+	s.member("POST /invite/box", (*request).inviteBox)
+	s.member("GET /invite/box/{id}", (*request).ticketPage)
+	s.member("POST /invite/box/answer", (*request).answerBox)
+	s.member("POST /invite/box/revoke", (*request).revokeTicket)
+	s.member("GET /live/waiting", (*request).liveWaiting)
+	s.member("GET /invite/person", (*request).invitePersonPage)
+	s.member("POST /invite/person", (*request).invitePerson)
+	s.member("GET /invite/person/{id}", (*request).invitationPage)
+
+	s.member("GET /me", (*request).mePage)
+	s.member("POST /me/password", (*request).changePassword)
+	s.member("POST /me/devices", (*request).addDevice)
+	s.member("GET /me/devices/{id}", (*request).devicePage)
+	s.member("POST /me/devices/remove", (*request).removeDevice)
+	s.open("/", (*request).nothingHere)
+}
+
+func (s *Server) fileRoutes() {
+	s.member("GET /files", (*request).ownFiles)
+	s.member("GET /files/{space}", (*request).filesPage)
+	s.member("GET /files/{space}/{path...}", (*request).filesPage)
+	s.member("POST /files/{space}", (*request).changeFiles)
+	s.member("POST /files/{space}/{path...}", (*request).changeFiles)
+	s.member("GET /get/{space}/{path...}", (*request).download)
+	s.member("GET /removed/{space}", (*request).removedPage)
+}
