@@ -20,6 +20,7 @@ import (
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
 	"redhen/appliance/status"
+	"redhen/appliance/web"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/raftnode"
@@ -79,6 +80,9 @@ type Appliance struct {
 	watch    *status.Watch
 	socket   net.Listener // of programs on this machine
 	http     net.Listener // of people; nil = none
+	pages    *web.Server  // nil without http
+
+	claimCode string // for a fresh box
 
 	linked  bool            // the host runs
 	base    *errgroup.Group // what the node stands on

@@ -2,6 +2,8 @@ package appliance
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +18,7 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/api"
 	"redhen/appliance/dav"
+	"redhen/appliance/web"
 )
 
 // Timeouts of the doors. There is none for a whole body: an upload from a slow line
@@ -25,6 +28,9 @@ const (
 	idlePatience   = 2 * time.Minute
 	maxHeader      = 64 << 10
 	lastAnswers    = 5 * time.Second // what is under way may end so long after the stop
+
+	// freeClaim is how long a fresh box may be claimed from its own network without the code.
+	freeClaim = 15 * time.Minute
 )
 
 // openDoors opens the ports of the doors; nothing answers before serveDoors.
@@ -35,22 +41,40 @@ func (a *Appliance) openDoors() (err error) {
 	if a.cfg.HTTP == "" {
 		return nil
 	}
+	if !a.circle.Claimed() {
+		a.claimCode = newClaimCode()
+	}
+	a.pages, err = web.New(web.Config{
+		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,
+		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, freeClaim, nil), Names: a.hostNames, Logger: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the pages: %w", err)
+	}
 	if a.http, err = net.Listen("tcp", a.cfg.HTTP); err != nil {
 		return fmt.Errorf("open the pages: %w", err)
 	}
 	return nil
 }
 
+// newClaimCode draws what somebody from elsewhere must know to claim a fresh box.
+func newClaimCode() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
+	return fmt.Sprintf("%08d", binary.BigEndian.Uint64(b[:])%100_000_000)
+}
+
 // serveDoors serves people and programs until ctx ends, then lets what is under way end.
 func (a *Appliance) serveDoors(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	serve := func(l net.Listener, h http.Handler) {
-		if l != nil {
-			group.Go(func() error { return a.serveDoor(ctx, l, h) })
-		}
+		group.Go(func() error { return a.serveDoor(ctx, l, h) })
 	}
 	serve(a.socket, a.localDoor())
-	serve(a.http, a.publicDoors())
+	if a.http != nil {
+		serve(a.http, a.publicDoors(ctx))
+		group.Go(func() error { return a.pages.Run(ctx) })
+	}
 	return group.Wait()
 }
 
@@ -93,8 +117,18 @@ func withSource(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
+// until has requests end with ctx, too.
+func until(ctx context.Context, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		life, end := context.WithCancel(r.Context())
+		defer end()
+		defer context.AfterFunc(ctx, end)()
+		h.ServeHTTP(w, r.WithContext(life))
+	})
+}
+
 // publicDoors are what everybody in the house, and later in the world, may knock at.
-func (a *Appliance) publicDoors() http.Handler {
+func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	mux := http.NewServeMux()
 	davDoor := dav.New(dav.Config{
 		Auth:   dav.NewPasswords(a.accounts, account.Realm, nil),
@@ -103,7 +137,8 @@ func (a *Appliance) publicDoors() http.Handler {
 	mux.Handle("/dav", davDoor)
 	mux.Handle("/dav/", davDoor)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
-	mux.Handle("/", a.pages())
+	mux.Handle("/live/", until(ctx, a.pages)) // they would hold up the end
+	mux.Handle("/", a.pages)
 	return mux
 }
 
@@ -116,17 +151,14 @@ func (a *Appliance) localDoor() http.Handler {
 
 // About is what this box says of itself.
 func (a *Appliance) About() api.Box {
-	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port()}
+	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), ClaimCode: a.claimCode}
 	r := a.circle.Roster()
 	if r == nil {
 		return b
 	}
 	me, _ := r.Box(b.ID)
 	h, _ := r.House(me.House)
+	b.ClaimCode = ""
 	b.Claimed, b.Circle, b.Name, b.House = r.Active(b.ID), r.Name(), me.Name, h.Name
 	return b
-}
-
-func (a *Appliance) pages() http.Handler {
-	return http.NotFoundHandler()
 }

@@ -104,6 +104,30 @@ func (s store) List(ctx context.Context, path, from string, limit int) ([]catalo
 	return list, known(err)
 }
 
+// Versions returns the kept versions of a file.
+func (s store) Versions(ctx context.Context, path string) ([]catalog.Version, error) {
+	list, err := s.Space.Versions(ctx, path)
+	return list, known(err)
+}
+
+// Removed returns some of what was removed.
+func (s store) Removed(ctx context.Context, from string, limit int) ([]catalog.Removed, error) {
+	list, err := s.Space.Removed(ctx, from, limit)
+	return list, known(err)
+}
+
+// Locks returns the locks in force.
+func (s store) Locks(ctx context.Context) ([]catalog.Lock, error) {
+	list, err := s.Space.Locks(ctx)
+	return list, known(err)
+}
+
+// Search returns entries whose names contain a text.
+func (s store) Search(ctx context.Context, text string, limit int) ([]catalog.Found, error) {
+	list, err := s.Space.Search(ctx, text, limit)
+	return list, known(err)
+}
+
 // known adds to an error of the node what the doors call it.
 func known(err error) error {
 	if err == nil {

@@ -19,6 +19,8 @@ type Box struct {
 	House   string      `json:"house,omitempty"`
 	Pages   string      `json:"pages,omitempty"` // host:port of the pages; empty when there are none
 	Port    int         `json:"port"`            // for other boxes
+	// ClaimCode is what a person types to claim a fresh box from afar.
+	ClaimCode string `json:"claimCode,omitempty"`
 }
 
 // Keeper is the person who keeps the box that is being set up.

@@ -107,7 +107,8 @@ func (a *app) tellStart(w io.Writer, b api.Box) {
 		fmt.Fprintf(w, "This is %s at %s, in the circle %s.\n", b.Name, b.House, b.Circle)
 		return
 	}
-	fmt.Fprintf(w, "This box is in no circle yet. Open its page to claim it, or use: redhen found --state %s, or redhen join --state %s\n", a.state, a.state)
+	fmt.Fprintf(w, "This box is in no circle yet. On this network, claim it on its page within 15 minutes; later, or from elsewhere, with the code %s.\n", b.ClaimCode)
+	fmt.Fprintf(w, "Or here, with redhen found or redhen join, and --state %s\n", a.state)
 }
 
 // pageLink is a link to the pages that works on this machine.
