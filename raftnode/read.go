@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"redhen/provision/ident"
 	"redhen/provision/wire"
@@ -20,6 +21,9 @@ const (
 	maxList   = 1000 // rows of one List or Removed
 	maxSearch = 200
 )
+
+// readRetryFor is how long a read is tried again that no replica answers.
+const readRetryFor = 2 * time.Second
 
 // readKind says what is asked. The numbers are sent: never reused.
 type readKind uint8
@@ -142,9 +146,26 @@ func (s *Space) Stats(ctx context.Context) (catalog.Stats, error) {
 	return r.Stats, err
 }
 
-// ask answers from this box's replica, else from the first other one that can.
+// ask answers from this box's replica, else from the first other one that can. A
+// replica that is about to begin, or moves, is waited for a little.
 func (s *Space) ask(ctx context.Context, q readCallOf) (readReply, error) {
 	q.Shard = s.id
+	patience, end := context.WithTimeout(ctx, readRetryFor)
+	defer end()
+	for {
+		r, err := s.askOnce(ctx, q)
+		if !errors.Is(err, ErrApart) && !errors.Is(err, ErrNoSpace) {
+			return r, err
+		}
+		select {
+		case <-time.After(retryMin):
+		case <-patience.Done():
+			return r, err
+		}
+	}
+}
+
+func (s *Space) askOnce(ctx context.Context, q readCallOf) (readReply, error) {
 	if rep := s.here(); rep != nil {
 		return s.answerHere(rep, q)
 	}
