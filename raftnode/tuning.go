@@ -32,7 +32,8 @@ const (
 // Chunks.
 const (
 	debtRetry = 5 * time.Second
-	debtBatch = 64 // chunks asked for in one go
+	debtBatch = 64      // chunks asked for in one go
+	pushToAll = 4 << 20 // a content of so many bytes goes to all voters at once, a larger one to a majority
 )
 
 // Answers.

@@ -296,7 +296,9 @@ func (s *Space) drop(p *pending) {
 }
 
 // spread makes a majority of the voters hold all chunks of a content, and returns
-// the replicas that do. A content without chunks needs none.
+// the replicas that do. A content without chunks needs none. A large one goes to no
+// more voters than are needed, the nearest: the line out of a house is thin, and the
+// others fetch from several houses once it is committed.
 func (s *Space) spread(ctx context.Context, c *manifest.Content) ([]ident.ReplicaID, error) {
 	if c == nil || len(c.Chunks) == 0 {
 		return nil, nil
@@ -312,34 +314,55 @@ func (s *Space) spread(ctx context.Context, c *manifest.Content) ([]ident.Replic
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	type pushed struct {
-		id  ident.ReplicaID
+		box ident.BoxID
 		err error
 	}
-	var holders []ident.ReplicaID
-	results := make(chan pushed, len(m.boxes))
-	waiting := 0
-	for id, box := range m.boxes {
-		switch {
-		case box == s.n.cfg.Box:
-			holders = append(holders, id)
-		case m.votes(id):
-			waiting++
-			s.n.spawn(func(context.Context) { results <- pushed{id, s.n.exchange.Push(ctx, box, hs)} })
+	last := ErrApart
+	holders, to := m.replicasOf(s.n.cfg.Box), s.pushOrder(m)
+	var sending []ident.ReplicaID
+	results := make(chan pushed, len(to))
+	for !m.heldByMajority(holders) {
+		for len(to) > 0 && (c.Size <= pushToAll || !m.heldByMajority(slices.Concat(holders, sending))) {
+			box := to[0]
+			to, sending = to[1:], append(sending, m.replicasOf(box)...)
+			s.n.spawn(func(context.Context) { results <- pushed{box, s.n.exchange.Push(ctx, box, hs)} })
 		}
-	}
-	var last error
-	for ; waiting > 0 && !m.heldByMajority(holders); waiting-- {
-		if p := <-results; p.err == nil {
-			holders = append(holders, p.id)
+		if len(sending) == 0 {
+			return nil, last
+		}
+		p := <-results
+		sending = slices.DeleteFunc(sending, func(id ident.ReplicaID) bool { return m.boxes[id] == p.box })
+		if p.err == nil {
+			holders = append(holders, m.replicasOf(p.box)...)
 		} else {
-			last = p.err
+			last = fmt.Errorf("%w: %w", ErrApart, p.err)
 		}
-	}
-	if !m.heldByMajority(holders) {
-		return nil, fmt.Errorf("%w: %w", ErrApart, last)
 	}
 	slices.Sort(holders)
 	return holders, nil
+}
+
+// pushOrder returns the other boxes with a vote, the nearest first.
+func (s *Space) pushOrder(m members) []ident.BoxID {
+	var boxes []ident.BoxID
+	for id, box := range m.boxes {
+		if box != s.n.cfg.Box && m.votes(id) {
+			boxes = append(boxes, box)
+		}
+	}
+	slices.Sort(boxes)
+	return s.n.sortedByRTT(slices.Compact(boxes))
+}
+
+// replicasOf returns the replicas that a box has: two while one follows another there.
+func (m members) replicasOf(box ident.BoxID) (ids []ident.ReplicaID) {
+	for id, b := range m.boxes {
+		if b == box {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // membership is what this box knows of the space's replicas: from its own
