@@ -60,8 +60,8 @@ func edit(change func(*raftnode.ShardStatus)) Facts {
 // as many houses as possible, two at least, while nothing waits.
 func TestYesMeansComplete(t *testing.T) {
 	yes := 0
+	f := whole(3)
 	for bits := range 1 << 12 {
-		f := whole(3)
 		for s := range f.Boxes[0].Shards {
 			for m := range f.Boxes[0].Shards[s].Members {
 				i := 2 * (3*s + m)

@@ -57,7 +57,7 @@ func dangers() []row {
 		what:  "Too few houses are in reach to settle what is written to {spaces}.",
 		lost:  nothingLost + " New writes are kept in one house; others may be working without us.",
 		heals: "When enough houses are back, everything is brought together; nobody's work is dropped.",
-		do:    "Carry on. If a house is gone for good, say so on the page of the houses.",
+		do:    "Carry on. If a house is gone for good, say so under “Circle”.",
 		help:  "The keepers of the houses that are away{away}.",
 	}}
 }
@@ -89,7 +89,7 @@ func cares() []row {
 		what:  "{house} has not been in reach since {since}.",
 		lost:  nothingLost + " What {house} alone had is on its box there.",
 		heals: "When it is back, it catches up by itself.",
-		do:    "If power or internet is off there, wait. If the box is gone for good, say so on the page of the houses.",
+		do:    "If power or internet is off there, wait. If the box is gone for good, say so under “Circle”.",
 		help:  "{keepers}.",
 	}, {
 		code: CodeOneHouse, weight: Care, find: findOneHouse,
