@@ -129,7 +129,7 @@ func TestHome(t *testing.T) {
 	has(t, body, "Everything is safe.", "in three houses: Mill Lane, Hill Farm and Oak Street.", "<svg class=\"houses\"", "Olive at Oak Street joined the circle.", "The files of Ben Carter")
 	w.away[boxKey(3).BoxID()] = true
 	body, _ = b.get("/")
-	has(t, body, "Almost safe.", "Hill Farm has not been in reach since", "Is anything lost?", "Cleo Dunn, or whoever is at Hill Farm", `class="house away"`)
+	has(t, body, "Not quite safe yet.", "Hill Farm has not been in reach since", "Is anything lost?", "Cleo Dunn, or whoever is at Hill Farm", `class="house away"`)
 }
 
 func TestLiveHome(t *testing.T) {
@@ -151,7 +151,7 @@ func TestLiveHome(t *testing.T) {
 			t.Fatalf("not an event: %q", line)
 		}
 	}
-	has(t, body, "Almost safe.")
+	has(t, body, "Not quite safe yet.")
 	if n := w.server.live.Load(); n != 0 {
 		t.Errorf("%d pages still live", n)
 	}
