@@ -2,6 +2,7 @@ package raftnodetest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ type Box struct {
 	Disk        Disk // of its raft log and chunks
 
 	c       *Circle
+	running atomic.Pointer[raftnode.Node]
 	life    atomic.Uint64 // grows when it starts and when it goes down
 	mayFail atomic.Bool
 	ended   atomic.Pointer[error]
@@ -37,6 +39,18 @@ type Box struct {
 // Life tells one run of the box from another: it is odd while the box is up, and
 // never the same again. An answer counts only when it is the same before and after.
 func (b *Box) Life() uint64 { return b.life.Load() }
+
+// ErrDown says that a box is down.
+var ErrDown = errors.New("the box is down")
+
+// Running returns the box's Node; ErrDown when there is none. Unlike the field it
+// may be asked while another goroutine starts and stops the box.
+func (b *Box) Running() (*raftnode.Node, error) {
+	if n := b.running.Load(); n != nil {
+		return n, nil
+	}
+	return nil, ErrDown
+}
 
 // MayFail lets the box end by itself without failing the test.
 func (b *Box) MayFail() { b.mayFail.Store(true) }
@@ -82,6 +96,7 @@ func (b *Box) Start() error {
 			b.c.T.Errorf("box %s: %v", b.Name, err)
 		}
 	}
+	b.running.Store(node)
 	b.life.Add(1)
 	return nil
 }
@@ -122,6 +137,7 @@ func (b *Box) Crash() {
 	if b.Node == nil {
 		return
 	}
+	b.life.Add(1) // what it answers from now on, nobody hears
 	b.c.Mesh.Leave(b.Key.BoxID())
 	synctest.Wait() // nobody is in the middle of a write
 	disk := b.dir + ".crashed"
@@ -146,7 +162,8 @@ func (b *Box) Stop() {
 }
 
 func (b *Box) end() {
-	b.life.Add(1)
+	b.life.Store((b.life.Load() + 1) &^ 1) // even: down
+	b.running.Store(nil)
 	b.stop()
 	b.Node = nil
 }
@@ -154,6 +171,7 @@ func (b *Box) end() {
 // Burn crashes a box and destroys its disk.
 func (b *Box) Burn() error {
 	if b.Node != nil {
+		b.life.Add(1)
 		b.c.Mesh.Leave(b.Key.BoxID())
 		b.end()
 	}

@@ -18,13 +18,25 @@ func (b *Box) Put(ctx context.Context, space ident.ShardID, name string, data []
 	if err != nil {
 		return catalog.Outcome{}, 0, err
 	}
-	return b.Node.Space(space).Write(ctx, b.Account, op, 0)
+	return b.write(ctx, space, op)
+}
+
+func (b *Box) write(ctx context.Context, space ident.ShardID, op catalog.Op) (catalog.Outcome, int, error) {
+	n, err := b.Running()
+	if err != nil {
+		return catalog.Outcome{}, 0, err
+	}
+	return n.Space(space).Write(ctx, b.Account, op, 0)
 }
 
 // PutOp uploads data and returns the operation that puts it at a path, over what
 // this box sees there.
 func (b *Box) PutOp(ctx context.Context, space ident.ShardID, name string, data []byte) (catalog.Op, error) {
-	s := b.Node.Space(space)
+	n, err := b.Running()
+	if err != nil {
+		return catalog.Op{}, err
+	}
+	s := n.Space(space)
 	content, err := s.Upload(ctx, bytes.NewReader(data))
 	if err != nil {
 		return catalog.Op{}, err
@@ -45,7 +57,7 @@ func (b *Box) PutOp(ctx context.Context, space ident.ShardID, name string, data 
 // place returns the directory and the name of a path.
 func (b *Box) place(ctx context.Context, space ident.ShardID, name string) (catalog.NodeID, string, error) {
 	dir, base := path.Split(name)
-	e, err := b.Node.Space(space).Stat(ctx, strings.Trim(dir, "/"))
+	e, err := b.Stat(ctx, space, strings.Trim(dir, "/"))
 	return e.Node, base, err
 }
 
@@ -56,13 +68,12 @@ func (b *Box) Mkdir(ctx context.Context, space ident.ShardID, name string) (cata
 	if op.Dir, op.Name, err = b.place(ctx, space, name); err != nil {
 		return catalog.Outcome{}, 0, err
 	}
-	return b.Node.Space(space).Write(ctx, b.Account, op, 0)
+	return b.write(ctx, space, op)
 }
 
 // Move gives what this box sees at a path another one.
 func (b *Box) Move(ctx context.Context, space ident.ShardID, from, to string) (catalog.Outcome, int, error) {
-	s := b.Node.Space(space)
-	e, err := s.Stat(ctx, from)
+	e, err := b.Stat(ctx, space, from)
 	if err != nil {
 		return catalog.Outcome{}, 0, err
 	}
@@ -70,23 +81,26 @@ func (b *Box) Move(ctx context.Context, space ident.ShardID, from, to string) (c
 	if op.ToDir, op.ToName, err = b.place(ctx, space, to); err != nil {
 		return catalog.Outcome{}, 0, err
 	}
-	return s.Write(ctx, b.Account, op, 0)
+	return b.write(ctx, space, op)
 }
 
 // Remove removes what this box sees at a path.
 func (b *Box) Remove(ctx context.Context, space ident.ShardID, name string) (catalog.Outcome, int, error) {
-	s := b.Node.Space(space)
-	e, err := s.Stat(ctx, name)
+	e, err := b.Stat(ctx, space, name)
 	if err != nil {
 		return catalog.Outcome{}, 0, err
 	}
 	op := catalog.Op{Kind: catalog.Remove, Dir: e.Dir, Name: e.Name, Node: e.Node, Base: e.Version}
-	return s.Write(ctx, b.Account, op, 0)
+	return b.write(ctx, space, op)
 }
 
 // Get reads a file.
 func (b *Box) Get(ctx context.Context, space ident.ShardID, path string) ([]byte, error) {
-	s := b.Node.Space(space)
+	n, err := b.Running()
+	if err != nil {
+		return nil, err
+	}
+	s := n.Space(space)
 	e, err := s.Stat(ctx, path)
 	if err != nil {
 		return nil, err
@@ -94,4 +108,13 @@ func (b *Box) Get(ctx context.Context, space ident.ShardID, path string) ([]byte
 	r := s.Open(ctx, e.Content)
 	defer r.Close()
 	return io.ReadAll(r)
+}
+
+// Stat returns what this box sees at a path.
+func (b *Box) Stat(ctx context.Context, space ident.ShardID, path string) (catalog.Entry, error) {
+	n, err := b.Running()
+	if err != nil {
+		return catalog.Entry{}, err
+	}
+	return n.Space(space).Stat(ctx, path)
 }

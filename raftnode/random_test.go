@@ -1,0 +1,334 @@
+package raftnode_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/raftnode/catalog"
+	"redhen/raftnode/raftnodetest"
+	"redhen/raftnode/transport"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run TestRandomCircles with this seed alone")
+	seedsFlag = flag.Uint64("seeds", 0, "run TestRandomCircles with so many seeds")
+)
+
+// TestRandomCircles lets people write, move, remove and read at random boxes of a
+// circle while links are cut, slow and lossy, boxes crash and restart, and houses
+// burn and are replaced. Then all heals, and the promises of the package are checked.
+func TestRandomCircles(t *testing.T) {
+	first, count := uint64(1), uint64(24)
+	switch {
+	case *seedFlag > 0:
+		first, count = *seedFlag, 1
+	case *seedsFlag > 0:
+		count = *seedsFlag
+	case testing.Short() || raceEnabled:
+		count = 6
+	}
+	for seed := first; seed < first+count; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			defer func() {
+				if t.Failed() {
+					t.Logf("again: go test ./raftnode -run 'TestRandomCircles$' -seed %d", seed)
+				}
+			}()
+			cryptotest.SetGlobalRandom(t, seed)
+			synctest.Test(t, func(t *testing.T) { runRandom(t, seed) })
+		})
+	}
+}
+
+// world is one random run.
+type world struct {
+	*testing.T
+	ctx   context.Context
+	c     *raftnodetest.Circle
+	space ident.ShardID
+	rng   *rand.Rand // of the faults
+	stop  chan struct{}
+	hist  history
+
+	mu    sync.Mutex // guards what follows
+	kept  []keptWrite
+	burnt map[string]bool
+	calls int // operations begun, for the names of files
+}
+
+// keptWrite is a write that somebody was told is kept.
+type keptWrite struct {
+	id    catalog.WriteID
+	box   string // where it was accepted
+	kept  int    // houses
+	text  string // its content
+	audit bool   // nobody removes it: it must be seen at its box at any time
+}
+
+func runRandom(t *testing.T, seed uint64) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
+	defer cancel()
+	w := &world{
+		T: t, ctx: ctx, rng: rand.New(rand.NewPCG(seed, 1)), stop: make(chan struct{}), burnt: map[string]bool{},
+		c: raftnodetest.New(t, raftnodetest.Config{Seed: seed, KeepEntries: 16, CutEntries: 48, Logger: logger()}),
+	}
+	defer w.c.Close()
+	w.setUp()
+	var clients sync.WaitGroup
+	for i := range 6 {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)+2))
+		clients.Go(func() { w.client(rng) })
+	}
+	w.faults()
+	w.healAll()
+	time.Sleep(5 * time.Second)
+	close(w.stop)
+	clients.Wait()
+	w.check()
+	if t.Failed() {
+		w.c.Said.Dump(t, 150)
+	}
+}
+
+func (w *world) setUp() {
+	names := []string{"a", "b", "c", "d", "e"}[:3+w.rng.IntN(3)]
+	for _, name := range names {
+		if _, err := w.c.Add(w.ctx, name, name+" house"); err != nil {
+			w.Fatalf("add %s: %v", name, err)
+		}
+	}
+	waitVoters(w.T, w.ctx, w.c, ident.CircleShard, 3+(len(names)-3)/2*2)
+	var err error
+	if w.space, err = w.c.All()[0].NewSpace(w.ctx, "files"); err != nil {
+		w.Fatal(err)
+	}
+	waitVoters(w.T, w.ctx, w.c, w.space, 3)
+	w.c.Mesh.SetLinks(transport.Link{Latency: 5 * time.Millisecond, Jitter: 20 * time.Millisecond})
+}
+
+// standing returns the boxes that did not burn.
+func (w *world) standing() []*raftnodetest.Box {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(w.c.All(), func(b *raftnodetest.Box) bool { return w.burnt[b.Name] })
+}
+
+func (w *world) oneOf(rng *rand.Rand) *raftnodetest.Box {
+	all := w.standing()
+	return all[rng.IntN(len(all))]
+}
+
+// faults has things go wrong for a while.
+func (w *world) faults() {
+	fires := w.rng.IntN(3)
+	for range 10 + w.rng.IntN(12) {
+		time.Sleep(time.Duration(200+w.rng.IntN(6000)) * time.Millisecond)
+		b, o := w.oneOf(w.rng), w.oneOf(w.rng)
+		switch w.rng.IntN(12) {
+		case 0:
+			w.c.Mesh.Cut(b.Key.BoxID(), o.Key.BoxID())
+		case 1:
+			w.c.Mesh.Cut(b.Key.BoxID(), o.Key.BoxID())
+			w.c.Mesh.Cut(o.Key.BoxID(), b.Key.BoxID())
+		case 2:
+			w.c.Mesh.Partition([]ident.BoxID{b.Key.BoxID()}, []ident.BoxID{o.Key.BoxID()})
+		case 3:
+			w.c.Mesh.Heal()
+		case 4:
+			w.c.Mesh.Partition([]ident.BoxID{b.Key.BoxID()})
+		case 5:
+			w.c.Mesh.SetLinks(transport.Link{
+				Latency: time.Duration(w.rng.IntN(100)) * time.Millisecond, Jitter: time.Duration(w.rng.IntN(50)) * time.Millisecond,
+				Loss: w.rng.Float64() / 5, Duplicate: w.rng.Float64() / 5,
+			})
+		case 6, 7:
+			b.Crash()
+		case 8:
+			b.Stop()
+			w.start(b)
+		case 9:
+			for _, all := range w.standing() {
+				all.Crash()
+			}
+		case 10, 11:
+			if fires > 0 {
+				fires--
+				w.fire()
+			}
+		}
+		for range 2 {
+			w.start(w.oneOf(w.rng))
+		}
+		if _, err := w.c.Same(w.space); err != nil {
+			w.Error(err)
+		}
+	}
+}
+
+func (w *world) start(b *raftnodetest.Box) {
+	if b.Node != nil {
+		return
+	}
+	if err := b.Start(); err != nil {
+		w.Errorf("start %s: %v", b.Name, err)
+	}
+}
+
+// healAll ends all faults but those of the fires.
+func (w *world) healAll() {
+	w.c.Mesh.Heal()
+	w.c.Mesh.SetLinks(transport.Link{Latency: 5 * time.Millisecond})
+	for _, b := range w.standing() {
+		w.start(b)
+	}
+}
+
+// fire burns one house, once all the others have what it had been told was kept,
+// and has a fresh box take its place.
+func (w *world) fire() {
+	w.healAll()
+	old := w.oneOf(w.rng)
+	w.mu.Lock()
+	w.burnt[old.Name] = true
+	w.mu.Unlock()
+	if err := old.Burn(); err != nil {
+		w.Error(err)
+	}
+	time.Sleep(time.Duration(w.rng.IntN(20_000)) * time.Millisecond)
+	fresh, err := w.c.Add(w.ctx, "new-"+old.Name, "new house of "+old.Name)
+	if err != nil {
+		w.Errorf("add the box after the fire: %v", err)
+		return
+	}
+	if err := w.c.Gone(w.ctx, old.Name, fresh.Key.BoxID()); err != nil {
+		w.Errorf("declare %s gone: %v", old.Name, err)
+		return
+	}
+	waitVoters(w.T, w.ctx, w.c, w.space, 3)
+	until(w.T, w.ctx, "complete after the fire", func() bool {
+		ok, err := w.c.Complete(w.ctx, w.space)
+		return ok && err == nil
+	})
+}
+
+// client is one person, who uses whatever box is at hand.
+func (w *world) client(rng *rand.Rand) {
+	for {
+		select {
+		case <-w.stop:
+			return
+		case <-time.After(time.Duration(20+rng.IntN(400)) * time.Millisecond):
+		}
+		w.act(rng, w.oneOf(rng))
+	}
+}
+
+func (w *world) act(rng *rand.Rand, b *raftnodetest.Box) {
+	ctx, cancel := context.WithTimeout(w.ctx, 40*time.Second)
+	defer cancel()
+	w.mu.Lock()
+	w.calls++
+	n := w.calls
+	w.mu.Unlock()
+	switch k := rng.IntN(20); {
+	case k < 6:
+		w.put(ctx, b, fmt.Sprintf("k%d", rng.IntN(6)), n, rng.IntN(8) == 0, true)
+	case k < 9:
+		w.put(ctx, b, fmt.Sprintf("r%d", rng.IntN(3)), n, false, false)
+	case k < 10:
+		_, _, _ = b.Remove(ctx, w.space, fmt.Sprintf("r%d", rng.IntN(3))) // what it removes, check restores
+	case k < 11:
+		_, _, _ = b.Move(ctx, w.space, fmt.Sprintf("k%d", rng.IntN(6)), fmt.Sprintf("moved-%d", n)) // nothing may get lost by it
+	case k < 13:
+		w.audit(ctx, b)
+	case k < 17:
+		w.readRegister(ctx, b, rng.IntN(2))
+	default:
+		w.writeRegister(ctx, b, rng.IntN(2), n)
+	}
+}
+
+func (w *world) put(ctx context.Context, b *raftnodetest.Box, name string, n int, large, audit bool) {
+	text := fmt.Sprintf("<%d>", n)
+	if large {
+		text += strings.Repeat(".", 40_000)
+	}
+	life := b.Life()
+	out, kept, err := b.Put(ctx, w.space, name, []byte(text))
+	if err != nil || b.Life() != life || life%2 == 0 {
+		return // nobody was told anything
+	}
+	if out.Status != catalog.Done && out.Status != catalog.Beside {
+		w.Errorf("put %s at %s: %v", name, b.Name, out.Status)
+		return
+	}
+	w.mu.Lock()
+	w.kept = append(w.kept, keptWrite{out.Version, b.Name, kept, text, audit})
+	w.mu.Unlock()
+}
+
+// audit looks for everything that this box accepted.
+func (w *world) audit(ctx context.Context, b *raftnodetest.Box) {
+	life := b.Life()
+	w.mu.Lock()
+	var want []catalog.WriteID
+	for _, k := range w.kept {
+		if k.box == b.Name && k.audit {
+			want = append(want, k.id)
+		}
+	}
+	w.mu.Unlock()
+	for try := 0; ; try++ {
+		seen, err := w.versions(ctx, b)
+		if err != nil || b.Life() != life || life%2 == 0 {
+			return
+		}
+		i := slices.IndexFunc(want, func(id catalog.WriteID) bool { return !seen[id] })
+		if i < 0 {
+			return
+		}
+		if try == 5 { // moved between one look and the next, perhaps; not five times
+			w.Errorf("at %s: %s was accepted here and is not to be seen", b.Name, want[i])
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// versions returns every version of every file that a box shows.
+func (w *world) versions(ctx context.Context, b *raftnodetest.Box) (map[catalog.WriteID]bool, error) {
+	n, err := b.Running()
+	if err != nil {
+		return nil, err
+	}
+	s := n.Space(w.space)
+	seen := map[catalog.WriteID]bool{}
+	for after := ""; ; {
+		list, err := s.List(ctx, "", after, 1000)
+		if err != nil || len(list) == 0 {
+			return seen, err
+		}
+		for _, e := range list {
+			seen[e.Version] = true
+			versions, err := s.Versions(ctx, e.Name)
+			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+				return seen, err
+			}
+			for _, v := range versions {
+				seen[v.ID] = true
+			}
+		}
+		after = list[len(list)-1].Name
+	}
+}
