@@ -152,15 +152,17 @@ func TestEndLetsUploadsFinish(t *testing.T) {
 			panic(err)
 		}
 		req.SetBasicAuth("anna", password)
-		resp, err := http.DefaultClient.Do(req)
+		req.Header.Set("Expect", "100-continue") // the body is sent when the door reads it
+		resp, err := (&http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}).Do(req)
 		if err != nil {
+			t.Error(err)
 			answered <- answer{}
 			return
 		}
 		resp.Body.Close()
 		answered <- answer{resp.StatusCode, resp.Header.Get("Redhen-Kept")}
 	}()
-	fmt.Fprint(send, "first half, ") // returns when the door reads it
+	fmt.Fprint(send, "first half, ")
 	b.end()
 	awaitRefused(t, b.Addr())
 	fmt.Fprint(send, "second half")

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 
 	"github.com/spf13/cobra"
 
+	"redhen/appliance/api"
 	"redhen/cmd/redhen/fire"
 )
 
@@ -34,6 +36,9 @@ func (a *app) fireCommand() *cobra.Command {
 func (a *app) fire(ctx context.Context, times int, cfg fire.Config) (err error) {
 	if cfg.Program, err = os.Executable(); err != nil {
 		return fmt.Errorf("fire: %w", err)
+	}
+	if _, err := exec.LookPath("rclone"); err != nil {
+		return &api.Error{Code: "no-rclone", Sentence: "The fire needs the program rclone. Nothing was changed. Install it (apt-get install rclone), then try again."}
 	}
 	cfg.Out, cfg.Keep = a.out, true
 	for i := range times {

@@ -91,9 +91,13 @@ func (a *app) inviteAccountCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			me, err := a.box().Box(cmd.Context())
+			if err != nil {
+				return err
+			}
 			return a.show(inv, func(w io.Writer) {
-				fmt.Fprintf(w, "%s makes an account at any box of the circle with this code:\n\n    %s\n\nIt is for one person, and good until %s.\n",
-					args[0], inv.Code, inv.Expires.Format("15:04 on 2 January"))
+				fmt.Fprintf(w, "%s makes an account here, or at the same path of any other box of the circle:\n\n    %swelcome/%s\n\nIt is for one person, and good until %s.\n",
+					args[0], pageLink(me.Pages), inv.Code, inv.Expires.Format("15:04 on 2 January"))
 			})
 		},
 	}
