@@ -111,7 +111,7 @@ func (i Info) ETag() string {
 	if i.Dir || i.Version == (catalog.WriteID{}) {
 		return ""
 	}
-	return `"` + i.Version.String() + `"`
+	return `"` + tagOf(i.Version) + `"`
 }
 
 func infoOf(p string, e catalog.Entry) Info {

@@ -208,14 +208,6 @@ func (f *FS) match(ctx context.Context, s slot, tag string, asked []string) (cat
 	return catalog.WriteID{}, ErrPrecondition
 }
 
-// parseETag reads what Info.ETag wrote.
-func parseETag(tag string) (catalog.WriteID, error) {
-	if len(tag) < 2 || tag[0] != '"' || tag[len(tag)-1] != '"' {
-		return catalog.WriteID{}, ErrPrecondition
-	}
-	return catalog.ParseWriteID(tag[1 : len(tag)-1])
-}
-
 // upload stores the bytes, and tells a body that broke off from a disk that is full.
 func (f *FS) upload(ctx context.Context, r io.Reader, size int64) (manifest.Content, error) {
 	body := &watchedReader{r: r}
