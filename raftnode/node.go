@@ -181,7 +181,10 @@ func (n *Node) openAll() error {
 			}
 		}
 	}
-	return n.openJournals()
+	if err := n.openJournals(); err != nil {
+		return err
+	}
+	return n.openTails()
 }
 
 func (n *Node) openOne(shard ident.ShardID, id ident.ReplicaID) error {

@@ -20,6 +20,7 @@ const serviceRead = "redhen/read/1"
 const (
 	maxList   = 1000 // rows of one List or Removed
 	maxSearch = 200
+	maxOwn    = 256 << 10 // bytes of unsettled writes in one question; the older go first
 )
 
 // readRetryFor is how long a read is tried again that no replica answers.
@@ -45,6 +46,8 @@ type readCallOf struct {
 	Path  string        `cbor:"3,keyasint,omitempty"` // or the text to search for
 	From  string        `cbor:"4,keyasint,omitempty"`
 	Limit int           `cbor:"5,keyasint,omitempty"`
+	Index uint64        `cbor:"6,keyasint,omitempty"` // the state must have applied so much
+	Own   [][]byte      `cbor:"7,keyasint,omitempty"` // catalog.Write: what the asking box accepted and the state may lack
 }
 
 // readReply answers it. Missing says that the path leads nowhere.
@@ -173,6 +176,7 @@ func (s *Space) askOnce(ctx context.Context, q readCallOf) (readReply, error) {
 	if len(holders) == 0 {
 		return readReply{}, ErrNoSpace
 	}
+	q.Index, q.Own = s.unsettled()
 	var last error
 	for box := range s.n.nearestFirst(holders) {
 		var r readReply
@@ -192,6 +196,21 @@ func (s *Space) askOnce(ctx context.Context, q readCallOf) (readReply, error) {
 		}
 	}
 	return readReply{}, fmt.Errorf("%w: %w", ErrApart, last)
+}
+
+// unsettled returns what another box must know to show what readers here have seen.
+func (s *Space) unsettled() (index uint64, own [][]byte) {
+	size := 0
+	for _, w := range s.visible() {
+		b, err := catalog.EncodeWrite(w)
+		if size += len(b); err != nil || size > maxOwn {
+			break
+		}
+		own = append(own, b)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen, own
 }
 
 // nearestFirst yields the boxes that were heard lately by their distance, then the rest.
@@ -258,7 +277,7 @@ func list(v catalog.View, path, from string, limit int) ([]catalog.Entry, error)
 }
 
 // serveRead answers another box from the replica here.
-func (n *Node) serveRead(_ context.Context, from ident.BoxID, st transport.Stream) {
+func (n *Node) serveRead(ctx context.Context, from ident.BoxID, st transport.Stream) {
 	var q readCallOf
 	if err := readCall(st, &q); err != nil {
 		n.log.Warn("call refused", "service", serviceRead, "box", from.Short(), "err", err)
@@ -270,11 +289,34 @@ func (n *Node) serveRead(_ context.Context, from ident.BoxID, st transport.Strea
 		n.reply(st, readReply{Code: codeNotHere})
 		return
 	}
-	r, err := s.answerHere(rep, q)
+	r, err := s.answerTo(ctx, rep, from, q)
 	if err != nil {
 		r = readReply{Code: codeOf(err)}
 	}
 	n.reply(st, r.fit())
+}
+
+// answerTo answers another box as its own replica would: with all that its readers
+// have seen, and with what it accepted.
+func (s *Space) answerTo(ctx context.Context, rep *replica, from ident.BoxID, q readCallOf) (r readReply, err error) {
+	ctx, end := context.WithTimeout(ctx, readRetryFor)
+	defer end()
+	if err := rep.reach(ctx, q.Index); err != nil {
+		return r, err
+	}
+	ws := s.visible()
+	for _, b := range q.Own {
+		w, err := catalog.DecodeWrite(b)
+		if err != nil || w.ID.Box != from {
+			return r, errors.New("read: not a write of the box that asks")
+		}
+		ws = append(ws, w)
+	}
+	err = viewWith(rep, ws, func(v catalog.View) error {
+		r, err = look(v, q)
+		return err
+	})
+	return r, err
 }
 
 func codeOf(err error) string {

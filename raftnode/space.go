@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"redhen/provision/ident"
 	"redhen/raftnode/catalog"
@@ -32,6 +35,7 @@ type Space struct {
 	pending []*pending // accepted or on their way, in order
 	journal *journal.Journal
 	change  chan struct{}
+	seen    uint64        // index up to which readers here were answered without a replica here
 	slots   chan struct{} // bounds the writes that are sent side by side
 	closed  bool          // the Node has ended: nothing is accepted any more
 }
@@ -70,29 +74,56 @@ func (s *Space) changed() {
 
 // view shows the state here with this box's unsettled writes on top, each once.
 func (s *Space) view(rep *replica, fn func(catalog.View) error) error {
-	visible := s.visible()
+	return viewWith(rep, s.visible(), fn)
+}
+
+// viewWith shows the state of a replica with writes on top that it may not have yet.
+func viewWith(rep *replica, ws []catalog.Write, fn func(catalog.View) error) error {
 	return rep.state.ViewAt(func(r kv.Reader, applied uint64) error {
-		if len(visible) == 0 {
+		if len(ws) == 0 {
 			return fn(catalog.View{Reader: r})
 		}
 		layer := kv.NewLayer(r)
-		for i, w := range visible {
-			if _, err := catalog.Apply(layer, applied+uint64(i)+1, w, nil); err != nil {
-				return err
-			}
+		if err := overlay(layer, applied, ws); err != nil {
+			return err
 		}
 		return fn(catalog.View{Reader: layer})
 	})
 }
 
+// overlay applies writes to a layer. One that builds on another which comes later
+// in the list, as may be after a restart, is tried again behind it.
+func overlay(layer *kv.Layer, index uint64, ws []catalog.Write) error {
+	for progress := true; progress && len(ws) > 0; {
+		var again []catalog.Write
+		for _, w := range ws {
+			index++
+			out, err := catalog.Apply(layer, index, w, nil)
+			if err != nil {
+				return err
+			}
+			if out.Status == catalog.Unresolved {
+				again = append(again, w)
+			}
+		}
+		progress = len(again) < len(ws)
+		ws = again
+	}
+	return nil
+}
+
 // here returns the replica of this box that can answer, nil when there is none:
-// none held, stopped, or still without its first state.
+// none held, stopped, still without its first state, or behind what readers here
+// have seen already.
 func (s *Space) here() *replica {
 	rep := s.n.replica(s.id)
 	if rep == nil || rep.failure() != nil {
 		return nil
 	}
-	if index, _ := rep.state.Applied(); index == 0 {
+	s.mu.Lock()
+	seen := s.seen
+	s.mu.Unlock()
+	if index := appliedIndex(rep.state); index == 0 || index < seen {
 		return nil
 	}
 	return rep
@@ -201,6 +232,56 @@ func (n *Node) openJournals() error {
 		}
 	}
 	return nil
+}
+
+// openTails takes up what this box wrote and has in its log, applied or not before
+// it went down: somebody may have been told that it is kept, and raft, which alone
+// knows how much of its log is committed, has yet to find a leader. It is offered
+// again like what stands in a journal, and its ID makes that harmless.
+func (n *Node) openTails() error {
+	for shard, rep := range n.replicas {
+		if shard == ident.CircleShard || rep.failure() != nil {
+			continue
+		}
+		ws, err := rep.ownTail()
+		if err != nil {
+			return fmt.Errorf("log of space %s: %w", shard, err)
+		}
+		s := n.Space(shard)
+		for _, w := range ws {
+			if !slices.ContainsFunc(s.pending, func(p *pending) bool { return p.write.ID == w.ID }) {
+				p := newPending(w, false)
+				p.lagging = true
+				s.pending = append(s.pending, p)
+			}
+		}
+	}
+	return nil
+}
+
+// ownTail returns the writes of this box that its log has beyond the state.
+func (r *replica) ownTail() (ws []catalog.Write, err error) {
+	last, err := r.log.LastIndex()
+	if err != nil {
+		return nil, err
+	}
+	for next := appliedIndex(r.state) + 1; next <= last; {
+		entries, err := r.log.Entries(next, last+1, maxEntry)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			body, err := decodeEntry(e.GetData())
+			if e.GetType() != pb.EntryNormal || err != nil || body.Kind != entryWrite {
+				continue // the applier judges it
+			}
+			if w, err := catalog.DecodeWrite(body.Body); err == nil && w.ID.Box == r.n.cfg.Box {
+				ws = append(ws, w)
+			}
+		}
+		next += uint64(len(entries))
+	}
+	return ws, nil
 }
 
 // resumeJournals sends what earlier runs accepted.

@@ -265,10 +265,21 @@ func (s *Space) offer(ctx context.Context, w catalog.Write) (result, error) {
 
 // settled forgets a write whose outcome raft decided. The log here, or a majority
 // elsewhere, holds it durably.
+//
+// Invariant: before anybody is answered, the write is in the state here, or in the
+// log here, or in the journal: a crash does not hide it from readers at this box.
 func (s *Space) settled(life context.Context, p *pending, res result) {
 	rep := s.here()
 	lags := rep != nil && appliedIndex(rep.state) < res.write.Index
 	s.mu.Lock()
+	if lags {
+		if err := s.keep(p); err != nil {
+			s.n.log.Warn("journal", "shard", s.id, "err", err)
+		}
+	}
+	if rep == nil {
+		s.seen = max(s.seen, res.write.Index)
+	}
 	if p.lagging = lags; !lags {
 		s.drop(p)
 	}
