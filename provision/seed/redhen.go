@@ -1,0 +1,270 @@
+package seed
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Version is the version of redhen.toml that Render writes. A file that says a
+// higher one is read as far as it is understood.
+const Version = 1
+
+// Render returns the seed as a redhen.toml, secrets included. Parsing it gives an
+// equal seed.
+func Render(s Seed) []byte { return render(record{Seed: s}) }
+
+// ParseRedhen reads a redhen.toml.
+func ParseRedhen(content []byte) (Seed, []Problem) {
+	return parse(redhenFile, content, func(b []byte, p *problems) Seed { return readRecord(b, p).Seed })
+}
+
+// redhenFile is our own format.
+const redhenFile = "redhen.toml"
+
+// record is what lies on the data side: the seed, and the SHA-256 of each file
+// that was taken over but could not be wiped.
+type record struct {
+	Seed
+	seen map[string]string
+}
+
+// outline is redhen.toml in the order in which it is written.
+type outline struct {
+	Version  int               `toml:"version"`
+	Circle   string            `toml:"circle,omitempty"`
+	House    string            `toml:"house,omitempty"`
+	Box      string            `toml:"box,omitempty"`
+	Keeper   string            `toml:"keeper,omitempty"`
+	Ticket   string            `toml:"ticket,omitempty"`
+	Claim    string            `toml:"claim_hash,omitempty"`
+	TimeZone string            `toml:"time_zone,omitempty"`
+	Country  string            `toml:"country,omitempty"`
+	Wifi     []wifiOutline     `toml:"wifi,omitempty"`
+	Reset    map[string]any    `toml:"reset,omitempty"`
+	Seen     map[string]string `toml:"seen,omitempty"`
+}
+
+type wifiOutline struct {
+	SSID       string `toml:"ssid,omitempty"`
+	SSIDHex    string `toml:"ssid_hex,omitempty"`
+	Passphrase string `toml:"passphrase,omitempty"`
+	PMK        string `toml:"pmk,omitempty"`
+	Hidden     bool   `toml:"hidden,omitempty"`
+	Country    string `toml:"country,omitempty"`
+}
+
+func render(r record) []byte {
+	o := outline{
+		Version: Version, Circle: r.Circle, House: r.House, Box: r.Box, Keeper: r.Keeper, Ticket: string(r.Ticket),
+		Claim: r.ClaimHash, TimeZone: r.TimeZone, Country: r.Country, Seen: r.seen,
+	}
+	for _, w := range r.Wifi {
+		t := wifiOutline{SSID: w.SSID, Passphrase: string(w.Passphrase), PMK: string(w.PMK), Hidden: w.Hidden, Country: w.Country}
+		if !utf8.ValidString(w.SSID) {
+			t.SSID, t.SSIDHex = "", hex.EncodeToString([]byte(w.SSID))
+		}
+		o.Wifi = append(o.Wifi, t)
+	}
+	if r.Reset.Wanted {
+		o.Reset = map[string]any{"wanted": true}
+		if r.Reset.Password != "" {
+			o.Reset["password"] = string(r.Reset.Password)
+		}
+	}
+	var b bytes.Buffer
+	b.WriteString("# Settings of a redhen box, read when it starts. Lines that begin with # mean nothing.\n")
+	e := toml.NewEncoder(&b)
+	e.Indent = ""
+	if err := e.Encode(o); err != nil {
+		panic(fmt.Sprintf("seed: %v", err)) // outline holds nothing that TOML cannot say
+	}
+	return b.Bytes()
+}
+
+func readRecord(b []byte, p *problems) (r record) {
+	t, ok := openTOML(b, p)
+	if !ok {
+		return r
+	}
+	if v, ok := take[int64](t, "version"); ok && v > Version {
+		p.note(0, "this file was made for a newer redhen; what is not understood is left out")
+	}
+	t.text("circle", checkName, &r.Circle)
+	t.text("house", checkName, &r.House)
+	t.text("box", checkName, &r.Box)
+	t.text("keeper", checkLogin, &r.Keeper)
+	t.text("ticket", checkTicket, (*string)(&r.Ticket))
+	t.text("claim_hash", checkClaim, &r.ClaimHash)
+	t.text("time_zone", checkZone, &r.TimeZone)
+	t.text("country", checkCountry, &r.Country)
+	for _, w := range t.tables("wifi") {
+		if n, ok := readWifi(w, "passphrase"); ok {
+			r.addWifi(n, p, 0)
+		}
+		w.rest()
+	}
+	if reset, ok := t.table("reset"); ok {
+		reset.flag("wanted", &r.Reset.Wanted)
+		reset.text("password", checkPassword, (*string)(&r.Reset.Password))
+		reset.rest()
+	}
+	r.seen = t.readSeen()
+	t.rest()
+	return r
+}
+
+// readWifi reads a network of redhen.toml or of rpi-preseed.toml, which differ in
+// the word for the password.
+func readWifi(t *tomlTable, passphrase string) (w Wifi, ok bool) {
+	t.text("ssid", checkSSID, &w.SSID)
+	var raw string
+	if t.text("ssid_hex", plainText, &raw); raw != "" {
+		b, err := hex.DecodeString(raw)
+		if s, wrong := checkSSID(string(b)); err != nil || wrong != "" {
+			t.p.broken(0, "a Wi-Fi name in hex digits cannot be read")
+		} else {
+			w.SSID = s
+		}
+	}
+	ok = true
+	for _, field := range []string{passphrase, "pmk"} {
+		key, isText := take[string](t, field)
+		if key == "" {
+			ok = ok && isText // a key of the wrong kind does not make an open network
+			continue
+		}
+		if wrong := w.setKey(key); wrong != "" {
+			t.p.broken(0, "Wi-Fi %q: %s", w.SSID, wrong)
+			ok = false
+		}
+	}
+	t.flag("hidden", &w.Hidden)
+	t.text("country", checkCountry, &w.Country)
+	if w.SSID == "" {
+		t.p.broken(0, "a Wi-Fi network without a name is left out")
+	}
+	return w, ok && w.SSID != ""
+}
+
+func (t *tomlTable) readSeen() map[string]string {
+	seen, ok := t.table("seen")
+	if !ok {
+		return nil
+	}
+	m := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(seen.m)) {
+		var sum string
+		if seen.text(name, checkClaim, &sum); sum != "" && len(m) < 2*len(sources()) {
+			m[name] = sum
+		}
+	}
+	return m
+}
+
+// tomlTable takes the keys out of a TOML table one by one, so that one bad key
+// does not cost the rest.
+type tomlTable struct {
+	m    map[string]any
+	name string // for people: "" at the top, "wifi."
+	p    *problems
+}
+
+func openTOML(b []byte, p *problems) (*tomlTable, bool) {
+	m := map[string]any{}
+	if err := toml.Unmarshal(b, &m); err != nil {
+		line := 0
+		if e, ok := errors.AsType[toml.ParseError](err); ok {
+			line = e.Position.Line
+		}
+		p.broken(line, "this line cannot be read; is a quotation mark or an equals sign missing?")
+		return nil, false
+	}
+	return &tomlTable{m: m, p: p}, true
+}
+
+// take removes a key; ok says whether its value, if any, has the right type. A
+// missing one is zero.
+func take[T any](t *tomlTable, key string) (v T, ok bool) {
+	x, there := t.m[key]
+	delete(t.m, key)
+	if !there {
+		return v, true
+	}
+	if v, ok = x.(T); !ok {
+		t.p.broken(0, "%s%s has the wrong kind of value", t.name, key)
+	}
+	return v, ok
+}
+
+// text reads a text by its rule. An empty text is like none.
+func (t *tomlTable) text(key string, check func(string) (string, string), to *string) bool {
+	s, ok := take[string](t, key)
+	if !ok || s == "" {
+		return false
+	}
+	v, wrong := check(s)
+	if wrong != "" {
+		t.p.broken(0, "%s%s: %s", t.name, key, wrong)
+		return false
+	}
+	*to = v
+	return true
+}
+
+func (t *tomlTable) flag(key string, to *bool) {
+	if _, there := t.m[key]; there {
+		*to, _ = take[bool](t, key)
+	}
+}
+
+func (t *tomlTable) table(key string) (*tomlTable, bool) {
+	m, _ := take[map[string]any](t, key)
+	return &tomlTable{m: m, name: t.name + key + ".", p: t.p}, m != nil
+}
+
+// tables takes a list of tables, in any of the ways of writing one: [[key]],
+// [key], key = [{…}].
+func (t *tomlTable) tables(key string) (all []*tomlTable) {
+	list, _ := t.m[key].([]map[string]any)
+	switch x := t.m[key].(type) {
+	case map[string]any:
+		list = append(list, x)
+	case []any:
+		for _, e := range x {
+			m, ok := e.(map[string]any)
+			if !ok {
+				t.p.broken(0, "%s%s has the wrong kind of value", t.name, key)
+			}
+			list = append(list, m)
+		}
+	case []map[string]any, nil:
+	default:
+		t.p.broken(0, "%s%s has the wrong kind of value", t.name, key)
+	}
+	delete(t.m, key)
+	for _, m := range list[:min(len(list), MaxNetworks+1)] {
+		all = append(all, &tomlTable{m: m, name: t.name + key + ".", p: t.p})
+	}
+	return all
+}
+
+// rest tells of keys that nobody took.
+func (t *tomlTable) rest() {
+	for _, key := range slices.Sorted(maps.Keys(t.m)) {
+		t.p.note(0, "%s%.40s is not known here and means nothing", t.name, key)
+	}
+}
+
+func plainText(s string) (string, string) {
+	if len(s) > maxText {
+		return "", fmt.Sprintf("longer than %d bytes", maxText)
+	}
+	return s, ""
+}

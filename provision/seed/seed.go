@@ -1,0 +1,289 @@
+// Package seed is the settings that a card carries before its box first starts:
+// read in every format that people and Raspberry Pi Imager write, taken over to
+// the data partition once, and then wiped of secrets. Nothing in it ever keeps a
+// box from starting: what is broken becomes a Problem in plain words.
+package seed
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"redhen/provision/roster"
+	"redhen/provision/ticket"
+)
+
+// Limits of what is read. What is over a limit is left out with a Problem.
+const (
+	MaxFile     = 64 << 10 // bytes of one file
+	MaxNetworks = 16       // Wi-Fi networks of one seed
+	maxText     = 256      // bytes of a text field without a rule of its own
+	maxSSID     = 32       // bytes (IEEE 802.11)
+	maxProblems = 50       // of one file
+)
+
+// Secret is a text that no log and no %v shows. Convert it to string to use it.
+type Secret string
+
+// Format prints no secret, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) {
+	if s != "" {
+		fmt.Fprint(f, "secret")
+	}
+}
+
+// Wifi is one network that the box may join. A network without Passphrase and
+// PMK is open; at most one of the two is set.
+type Wifi struct {
+	SSID       string // 1–32 bytes; need not be UTF-8
+	Passphrase Secret // 8–63 bytes
+	PMK        Secret // 64 lower-case hex digits: the key that PBKDF2 makes of passphrase and SSID, used as it is
+	Hidden     bool   // does not announce itself
+	Country    string // two capital letters, empty: Seed.Country
+}
+
+// Open reports whether the network has no key.
+func (w Wifi) Open() bool { return w.Passphrase == "" && w.PMK == "" }
+
+// Reset asks for a new password of this box's keeper. Who can put a file on the
+// card holds the box in hand.
+type Reset struct {
+	Wanted   bool
+	Password Secret // empty: the keeper sets one on the box's page, with the code on its screen
+}
+
+// Seed is the settings. Every field may be empty: a seed says as much as it says.
+type Seed struct {
+	Circle    string // name of the circle to begin, when there is no ticket
+	House     string // roster.CheckName holds for Circle, House and Box
+	Box       string
+	Keeper    string // login of the keeper: 1–32 of a–z 0–9 . - _
+	Ticket    Secret // gift ticket as ticket.Text
+	ClaimHash string // HashClaim of the claim code on the gift card
+	TimeZone  string // "Europe/Berlin"
+	Country   string // two capital letters: where the radio is
+	Wifi      []Wifi // best first, each SSID once
+	Reset     Reset
+}
+
+// IsZero reports whether the seed says nothing.
+func (s Seed) IsZero() bool {
+	w := len(s.Wifi)
+	s.Wifi = nil
+	return w == 0 && s.same(Seed{})
+}
+
+// same compares all but the networks.
+func (s Seed) same(o Seed) bool {
+	return s.Circle == o.Circle && s.House == o.House && s.Box == o.Box && s.Keeper == o.Keeper &&
+		s.Ticket == o.Ticket && s.ClaimHash == o.ClaimHash && s.TimeZone == o.TimeZone &&
+		s.Country == o.Country && s.Reset == o.Reset
+}
+
+// Equal reports whether two seeds say the same.
+func (s Seed) Equal(o Seed) bool { return s.same(o) && slices.Equal(s.Wifi, o.Wifi) }
+
+// Over returns s with what older says where s says nothing. Networks of both are
+// kept, those of s first; for a network that both name, what s says holds.
+func (s Seed) Over(older Seed) Seed {
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{
+		{&s.Circle, older.Circle}, {&s.House, older.House}, {&s.Box, older.Box}, {&s.Keeper, older.Keeper},
+		{&s.ClaimHash, older.ClaimHash}, {&s.TimeZone, older.TimeZone}, {&s.Country, older.Country},
+	} {
+		if *f.to == "" {
+			*f.to = f.from
+		}
+	}
+	if s.Ticket == "" {
+		s.Ticket = older.Ticket
+	}
+	if !s.Reset.Wanted {
+		s.Reset = older.Reset
+	}
+	s.Wifi = slices.Clone(s.Wifi)
+	for _, w := range older.Wifi {
+		if len(s.Wifi) < MaxNetworks && !slices.ContainsFunc(s.Wifi, func(x Wifi) bool { return x.SSID == w.SSID }) {
+			s.Wifi = append(s.Wifi, w)
+		}
+	}
+	return s
+}
+
+// Public returns the seed without its secrets: no ticket, no keys, no password.
+func (s Seed) Public() Seed {
+	s.Ticket, s.Reset.Password, s.ClaimHash = "", "", ""
+	s.Wifi = slices.Clone(s.Wifi)
+	for i := range s.Wifi {
+		s.Wifi[i].Passphrase, s.Wifi[i].PMK = "", ""
+	}
+	return s
+}
+
+// HashClaim returns what a seed carries of a claim code: 64 hex digits, the
+// SHA-256 of the code in capitals without spaces and hyphens. Empty gives empty.
+func HashClaim(code string) string {
+	code = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || r == '-' {
+			return -1
+		}
+		return unicode.ToUpper(r)
+	}, code)
+	if code == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("redhen claim\x00" + code))
+	return hex.EncodeToString(sum[:])
+}
+
+// Claims reports whether code is the claim code of this seed. A seed without one
+// is claimed by no code.
+func (s Seed) Claims(code string) bool {
+	return s.ClaimHash != "" && subtle.ConstantTimeCompare([]byte(s.ClaimHash), []byte(HashClaim(code))) == 1
+}
+
+// Problem is one thing on the card that is not as it should be, for people.
+type Problem struct {
+	File   string
+	Line   int  // from 1; 0 when it is about the file as a whole
+	Broken bool // a setting was lost; otherwise only something to know
+	Text   string
+}
+
+// String returns the problem as a sentence with its place.
+func (p Problem) String() string {
+	switch {
+	case p.Line > 0:
+		return fmt.Sprintf("%s, line %d: %s", p.File, p.Line, p.Text)
+	case p.File != "":
+		return p.File + ": " + p.Text
+	}
+	return p.Text
+}
+
+// problems collects what one file had.
+type problems struct {
+	file string
+	list []Problem
+	lost bool // a setting was lost
+}
+
+func (p *problems) broken(line int, format string, args ...any) {
+	p.lost = true
+	p.add(true, line, format, args...)
+}
+
+func (p *problems) note(line int, format string, args ...any) { p.add(false, line, format, args...) }
+
+func (p *problems) add(broken bool, line int, format string, args ...any) {
+	if len(p.list) < maxProblems {
+		p.list = append(p.list, Problem{File: p.file, Line: line, Broken: broken, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// The rules of the fields. Each returns the value as it is kept, or says in words
+// what is wrong with it.
+
+func checkName(s string) (string, string) {
+	s = norm.NFC.String(strings.TrimSpace(s)) // a Mac writes decomposed letters
+	if err := roster.CheckName(s); err != nil {
+		return "", "a name is 1 to 64 letters, digits and ordinary signs"
+	}
+	return s, ""
+}
+
+func checkLogin(s string) (string, string) {
+	s = strings.ToLower(strings.TrimSpace(s))
+	if !regexp.MustCompile(`^[a-z0-9._-]{1,32}$`).MatchString(s) {
+		return "", "a login name is 1 to 32 of the letters a to z, digits, dot, hyphen and underscore"
+	}
+	return s, ""
+}
+
+func checkTicket(s string) (string, string) {
+	t, err := ticket.Parse(s)
+	if err != nil {
+		return "", "the ticket is not complete; copy it again as a whole"
+	}
+	return t.Text(), ""
+}
+
+func checkClaim(s string) (string, string) {
+	if s = strings.ToLower(s); !isHex(s, 64) {
+		return "", "the claim code's hash is 64 hex digits"
+	}
+	return s, ""
+}
+
+func checkZone(s string) (string, string) {
+	if !regexp.MustCompile(`^[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,3}$`).MatchString(s) {
+		return "", "a time zone looks like Europe/Berlin"
+	}
+	return s, ""
+}
+
+func checkCountry(s string) (string, string) {
+	s = strings.ToUpper(strings.TrimSpace(s))
+	if s != "00" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(s) {
+		return "", "a country is two letters, such as GB or DE"
+	}
+	return s, ""
+}
+
+func checkPassword(s string) (string, string) {
+	if n := utf8.RuneCountInString(s); n < 8 || len(s) > maxText || !utf8.ValidString(s) {
+		return "", "a password has at least 8 characters"
+	}
+	return s, ""
+}
+
+func checkSSID(s string) (string, string) {
+	if len(s) == 0 || len(s) > maxSSID {
+		return "", "a Wi-Fi name has 1 to 32 bytes"
+	}
+	return s, ""
+}
+
+// setKey puts a password of any of the kinds in use where it belongs: 64 hex
+// digits are a ready-made key, none is an open network.
+func (w *Wifi) setKey(s string) (wrong string) {
+	switch lower := strings.ToLower(s); {
+	case s == "":
+		w.Passphrase, w.PMK = "", ""
+	case isHex(lower, 64):
+		w.Passphrase, w.PMK = "", Secret(lower)
+	case len(s) >= 8 && len(s) <= 63 && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl):
+		w.Passphrase, w.PMK = Secret(s), ""
+	default:
+		return "a Wi-Fi password has 8 to 63 characters"
+	}
+	return ""
+}
+
+func isHex(s string, n int) bool {
+	return len(s) == n && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) })
+}
+
+// addWifi appends a network, or makes what is said now hold for one that is
+// known by that name already.
+func (s *Seed) addWifi(w Wifi, p *problems, line int) {
+	if i := slices.IndexFunc(s.Wifi, func(x Wifi) bool { return x.SSID == w.SSID }); i >= 0 {
+		s.Wifi[i] = w
+		return
+	}
+	if len(s.Wifi) == MaxNetworks {
+		p.broken(line, "more than %d Wi-Fi networks; the rest is left out", MaxNetworks)
+		return
+	}
+	s.Wifi = append(s.Wifi, w)
+}
