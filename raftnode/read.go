@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"redhen/provision/ident"
@@ -48,6 +49,7 @@ type readCallOf struct {
 	Limit int           `cbor:"5,keyasint,omitempty"`
 	Index uint64        `cbor:"6,keyasint,omitempty"` // the state must have applied so much
 	Own   [][]byte      `cbor:"7,keyasint,omitempty"` // catalog.Write: what the asking box accepted and the state may lack
+	Any   bool          `cbor:"8,keyasint,omitempty"` // whatever the state has
 }
 
 // readReply answers it. Missing says that the path leads nowhere.
@@ -60,6 +62,7 @@ type readReply struct {
 	Stats    catalog.Stats     `cbor:"6,keyasint,omitempty"`
 	Code     string            `cbor:"7,keyasint,omitempty"`
 	More     bool              `cbor:"8,keyasint,omitempty"` // the list was cut to fit a frame
+	Applied  uint64            `cbor:"9,keyasint,omitempty"` // of the state that answered; zero when it may be behind what the asker saw
 }
 
 // fit cuts a list of entries until the reply fits a frame: their properties may be large.
@@ -73,10 +76,14 @@ func (r readReply) fit() readReply {
 // The codes of readReply, and the errors they stand for.
 const (
 	codeNotHere      = "not-here"
+	codeBehind       = "behind"
 	codeMissing      = "missing"
 	codeNotDirectory = "not-directory"
 	codeBadName      = "bad-name"
 )
+
+// errBehind says that a replica has not all that readers here have seen.
+var errBehind = errors.New("the replica is behind")
 
 func codes() map[string]error {
 	return map[string]error{
@@ -163,9 +170,20 @@ func (s *Space) ask(ctx context.Context, q readCallOf) (readReply, error) {
 		select {
 		case <-time.After(retryMin):
 		case <-patience.Done():
-			return r, err
+			return s.askAny(ctx, q, err)
 		}
 	}
+}
+
+// askAny is for when nobody has all that readers here have seen, as while a new
+// leader is found: an answer from what there is, with the last writes of this box on
+// top, is better than none.
+func (s *Space) askAny(ctx context.Context, q readCallOf, err error) (readReply, error) {
+	if !errors.Is(err, errBehind) || ctx.Err() != nil {
+		return readReply{}, err
+	}
+	q.Any = true
+	return s.askOnce(ctx, q)
 }
 
 func (s *Space) askOnce(ctx context.Context, q readCallOf) (readReply, error) {
@@ -176,7 +194,7 @@ func (s *Space) askOnce(ctx context.Context, q readCallOf) (readReply, error) {
 	if len(holders) == 0 {
 		return readReply{}, ErrNoSpace
 	}
-	q.Index, q.Own = s.unsettled()
+	q.Index, q.Own = s.unsettled(q.Any)
 	var last error
 	for box := range s.n.nearestFirst(holders) {
 		var r readReply
@@ -188,7 +206,10 @@ func (s *Space) askOnce(ctx context.Context, q readCallOf) (readReply, error) {
 			last = err
 		case r.Code == codeNotHere:
 			last = fmt.Errorf("no replica at %s", box.Short())
+		case r.Code == codeBehind:
+			last = fmt.Errorf("%w at %s", errBehind, box.Short())
 		default:
+			s.sawUpTo(r.Applied)
 			return r, codes()[r.Code]
 		}
 		if ctx.Err() != nil {
@@ -199,9 +220,15 @@ func (s *Space) askOnce(ctx context.Context, q readCallOf) (readReply, error) {
 }
 
 // unsettled returns what another box must know to show what readers here have seen.
-func (s *Space) unsettled() (index uint64, own [][]byte) {
+func (s *Space) unsettled(recent bool) (index uint64, own [][]byte) {
+	ws := s.visible()
+	if recent {
+		s.mu.Lock()
+		ws = append(slices.Clone(s.recent), ws...)
+		s.mu.Unlock()
+	}
 	size := 0
-	for _, w := range s.visible() {
+	for _, w := range ws {
 		b, err := catalog.EncodeWrite(w)
 		if size += len(b); err != nil || size > maxOwn {
 			break
@@ -211,6 +238,14 @@ func (s *Space) unsettled() (index uint64, own [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen, own
+}
+
+// sawUpTo notes what readers here have seen of the state of another box: the next
+// one that answers must have as much.
+func (s *Space) sawUpTo(index uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = max(s.seen, index)
 }
 
 // nearestFirst yields the boxes that were heard lately by their distance, then the rest.
@@ -289,21 +324,40 @@ func (n *Node) serveRead(ctx context.Context, from ident.BoxID, st transport.Str
 		n.reply(st, readReply{Code: codeNotHere})
 		return
 	}
-	r, err := s.answerTo(ctx, rep, from, q)
+	applied, err := s.enoughFor(ctx, rep, q)
+	var r readReply
+	if err == nil {
+		r, err = s.answerTo(rep, from, q)
+	}
 	if err != nil {
 		r = readReply{Code: codeOf(err)}
 	}
+	r.Applied = applied
 	n.reply(st, r.fit())
 }
 
-// answerTo answers another box as its own replica would: with all that its readers
-// have seen, and with what it accepted.
-func (s *Space) answerTo(ctx context.Context, rep *replica, from ident.BoxID, q readCallOf) (r readReply, err error) {
-	ctx, end := context.WithTimeout(ctx, readRetryFor)
+// enoughFor waits until the state here has what readers at the asking box have
+// seen, and returns up to where it then is. A box that has just begun does not know
+// what they saw: for it the newest must be here, or as much as can be had.
+func (s *Space) enoughFor(ctx context.Context, rep *replica, q readCallOf) (applied uint64, err error) {
+	ctx, end := context.WithTimeout(ctx, readRetryFor/2)
 	defer end()
-	if err := rep.reach(ctx, q.Index); err != nil {
-		return r, err
+	switch {
+	case q.Any:
+		return 0, nil
+	case q.Index > 0 && rep.reach(ctx, q.Index) != nil:
+		return 0, errBehind
+	case q.Index > 0:
+		return q.Index, nil
 	}
+	if s.Barrier(ctx) != nil {
+		return 0, nil
+	}
+	return appliedIndex(rep.state), nil
+}
+
+// answerTo answers another box as its own replica would, with what it accepted on top.
+func (s *Space) answerTo(rep *replica, from ident.BoxID, q readCallOf) (r readReply, err error) {
 	ws := s.visible()
 	for _, b := range q.Own {
 		w, err := catalog.DecodeWrite(b)
@@ -320,6 +374,9 @@ func (s *Space) answerTo(ctx context.Context, rep *replica, from ident.BoxID, q 
 }
 
 func codeOf(err error) string {
+	if errors.Is(err, errBehind) {
+		return codeBehind
+	}
 	for code, e := range codes() {
 		if errors.Is(err, e) {
 			return code

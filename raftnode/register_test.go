@@ -160,7 +160,7 @@ func (w *world) writeRegister(ctx context.Context, b *raftnodetest.Box, i, n int
 	w.hist.add(call, registerCall{name, op.Base, out.Version}, registerReturn{Done: out.Status == catalog.Done, Unknown: !known})
 	if err == nil && b.Life() == life && life%2 == 1 {
 		w.mu.Lock()
-		w.kept = append(w.kept, keptWrite{out.Version, b.Name, kept, fmt.Sprintf("<%d>", n), true})
+		w.kept = append(w.kept, keptWrite{out.Version, b.Name, life, kept, fmt.Sprintf("<%d>", n), true})
 		w.mu.Unlock()
 	}
 }

@@ -35,9 +35,10 @@ type Space struct {
 	pending []*pending // accepted or on their way, in order
 	journal *journal.Journal
 	change  chan struct{}
-	seen    uint64        // index up to which readers here were answered without a replica here
-	slots   chan struct{} // bounds the writes that are sent side by side
-	closed  bool          // the Node has ended: nothing is accepted any more
+	seen    uint64          // index up to which readers here were answered without a replica here
+	recent  []catalog.Write // the last ones settled while no replica was here
+	slots   chan struct{}   // bounds the writes that are sent side by side
+	closed  bool            // the Node has ended: nothing is accepted any more
 }
 
 // Space returns the space of an ID, also while this box knows nothing of it yet.

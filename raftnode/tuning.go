@@ -46,5 +46,6 @@ const (
 	retryMin       = 100 * time.Millisecond
 	retryMax       = 2 * time.Second
 	handOverFor    = 3 * time.Second // leadership moves away before a planned stop
+	maxRecent      = 64              // settled writes remembered at a box without a replica
 	settleTogether = 32              // writes of one space that are sent side by side
 )

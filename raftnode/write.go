@@ -279,6 +279,7 @@ func (s *Space) settled(life context.Context, p *pending, res result) {
 	}
 	if rep == nil {
 		s.seen = max(s.seen, res.write.Index)
+		s.recent = append(s.recent[max(0, len(s.recent)-maxRecent+1):], p.write)
 	}
 	if p.lagging = lags; !lags {
 		s.drop(p)
