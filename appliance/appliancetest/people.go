@@ -59,6 +59,7 @@ func (b *Box) Ask(ticket, keeper string) *Asking { return b.AskAs(ticket, b.Plac
 func (b *Box) AskAs(ticket string, place circle.Place, keeper circle.Person) *Asking {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &Asking{box: b, done: make(chan error, 1), end: cancel}
+	b.w.T.Cleanup(cancel)
 	join := b.Circle().Join
 	go func() { a.done <- join(ctx, ticket, place, keeper, a.see) }()
 	return a

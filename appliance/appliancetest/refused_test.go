@@ -58,7 +58,7 @@ func tries() []try {
 		{name: "house of that name", make: invite, place: func(p *circle.Place) { p.House = "OAK STREET" }, code: "name-taken", asked: true},
 		{name: "no name", make: invite, place: func(p *circle.Place) { p.Box = " " }, code: "bad-name"},
 		// The circle itself finds out: its log grows by one entry that changes nothing.
-		{name: "account of that name", make: invite, login: "ada", then: approve, code: "name-taken", asked: true, wrote: []string{"raftlog/", "shards/"}},
+		{name: "account of that name", make: invite, login: "ada", then: approve, code: "name-taken", asked: true, wrote: []string{"raftlog/", "shards/", "tickets"}},
 		{name: "of a circle that the inviter left", make: formerCircle, code: "wrong-circle", asked: true},
 		{name: "used", make: used, code: "used", asked: true},
 	}

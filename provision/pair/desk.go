@@ -285,23 +285,36 @@ func (d *Desk) Approve(ctx context.Context, box ident.BoxID) error {
 	return nil
 }
 
-// admit calls Config.Admit and marks the ticket as used. A crash between the two
-// leaves the ticket open, and the box is admitted again with it, which changes nothing.
+// admit calls Config.Admit between two notes about the ticket: for whom it is, and
+// that it is used. After a crash between the two the ticket is open still, and the
+// box is admitted again with it, which changes nothing.
 func (d *Desk) admit(ctx context.Context, v *visit) (Welcome, error) {
+	if err := d.note(v, Open); err != nil {
+		return Welcome{}, err
+	}
 	w, err := d.cfg.Admit(ctx, v.Application, roster.AddSignature(v.change, d.cfg.Key))
 	if err != nil {
 		return w, err
 	}
-	d.mu.Lock()
-	s := d.book.tickets[v.Ticket]
-	if s.State == Open {
-		s.State, s.Box, s.Ended = UsedUp, v.Box, time.Now().UnixMilli()
-		err = d.book.put(s, time.Now())
-	}
-	d.mu.Unlock()
+	err = d.note(v, UsedUp)
 	d.setDoor()
 	d.log.Info("box admitted", "box", v.Box.Short(), "ticket", v.Ticket)
 	return w, err
+}
+
+// note keeps on disk that an open ticket is for the visitor, and in which state.
+func (d *Desk) note(v *visit, state TicketState) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.book.tickets[v.Ticket]
+	if s.State != Open || s.Box == v.Box && state == Open {
+		return nil
+	}
+	s.Box, s.State = v.Box, state
+	if state != Open {
+		s.Ended = time.Now().UnixMilli()
+	}
+	return d.book.put(s, time.Now())
 }
 
 // Reject refuses a waiting box. Its ticket stays open, for the right one.
@@ -366,14 +379,14 @@ func (d *Desk) talk(ctx context.Context, from ident.BoxID, s p2p.Stream) error {
 	d.mu.Lock()
 	t, refusal := d.book.find(h.Ticket, from, state.Circle(), time.Now())
 	d.mu.Unlock()
-	if refusal != nil {
+	if refusal != nil && !(refusal.Code == Expired && admitted(state, t, from)) {
 		return refusal
 	}
 	v, err := d.examine(state, t, h, from, s)
 	if err != nil {
 		return err
 	}
-	if t.Waived || t.State == UsedUp {
+	if t.Waived || admitted(state, t, from) {
 		w, err := d.admit(ctx, v)
 		if err != nil {
 			return err
@@ -451,7 +464,7 @@ func (d *Desk) accept(state *roster.State, t stored, c challenge, a application,
 	if err != nil || string(wire.MustMarshal(body)) != string(want) || !change.SignedBy(from.PublicKey()) {
 		return nil, &Refusal{Garbage}
 	}
-	if t.State != UsedUp {
+	if !admitted(state, t, from) {
 		if _, err := state.Apply(roster.AddSignature(change, d.cfg.Key)); err != nil {
 			return nil, refusalOf(err)
 		}
@@ -464,6 +477,13 @@ func (d *Desk) accept(state *roster.State, t stored, c challenge, a application,
 		change:  change,
 		decided: make(chan decision, 1),
 	}, nil
+}
+
+// admitted reports whether the joiner was let in with this ticket and comes for its
+// welcome. When this box was switched off before it could note that the circle had
+// agreed, the roster tells.
+func admitted(state *roster.State, t stored, from ident.BoxID) bool {
+	return t.Box == from && (t.State == UsedUp || t.State == Open && state.Active(from))
 }
 
 // admission is the body that inviter and joiner sign.

@@ -39,7 +39,7 @@ type Issued struct {
 	Made    time.Time
 	Expires time.Time
 	State   TicketState
-	Box     ident.BoxID // that used it
+	Box     ident.BoxID // that used it; while Open, that the circle was asked to let in
 	Wrong   int         // wrong proofs so far
 	Waived  bool        // nobody is asked
 }
