@@ -59,6 +59,7 @@ func (b *beats) send() {
 		if !p.last.IsZero() && !b.alive(box) {
 			p.last = time.Time{}
 			b.n.log.Info("box fell silent", "box", box.Short())
+			b.n.lostSight(box)
 			b.n.wakeShared(box, true)
 		}
 	}

@@ -256,8 +256,12 @@ func (n *Node) followPlacement(shard ident.ShardID, p directory.Placement, first
 		}
 	}
 	if g == nil && mine != nil && shard != ident.CircleShard {
-		if err := n.create(shard, mine.ID, firstMembers(first, mine.ID)); err != nil {
+		err := n.create(shard, mine.ID, firstMembers(first, mine.ID))
+		if err != nil || n.unbegun[shard] {
 			n.trouble(shard, err)
+		}
+		if n.unbegun[shard] = err != nil; err == nil {
+			delete(n.unbegun, shard)
 		}
 	}
 }

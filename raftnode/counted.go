@@ -7,8 +7,12 @@ import (
 // askCounted asks the other holders of every shard whose placement does not name
 // the replica here any more whether it is still counted: a replica that is removed
 // while it is away, or that never hears of the commit of its removal, would stay
-// for ever, answer with old state and wait for a leader that does not know it.
+// for ever, answer with old state and wait for a leader that does not know it. What
+// could not be made of the placements is tried again, too.
 func (n *Node) askCounted() {
+	if len(n.unbegun) > 0 {
+		n.followCircle()
+	}
 	for shard, g := range n.groups {
 		if !g.unplaced {
 			continue

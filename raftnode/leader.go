@@ -53,7 +53,7 @@ func (r *replica) wake() {
 }
 
 func (n *Node) hintLeader(shard ident.ShardID) ident.BoxID {
-	if rep := n.replica(shard); rep != nil {
+	if rep := n.replica(shard); rep != nil && rep.failure() == nil {
 		if v := rep.seen.Load(); v != nil {
 			return v.leadBox
 		}

@@ -89,6 +89,7 @@ type Node struct {
 	// Run's loop only.
 	groups  map[ident.ShardID]*group
 	dirty   []*group
+	unbegun map[ident.ShardID]bool // replicas that could not be made: the disk was full, perhaps
 	outbox  map[ident.BoxID]*frame
 	outSize map[ident.BoxID]int
 	beats   *beats
@@ -127,6 +128,7 @@ func Open(cfg Config) (*Node, error) {
 		mail:     newMail(),
 		boot:     rand.Uint64(),
 		groups:   map[ident.ShardID]*group{},
+		unbegun:  map[ident.ShardID]bool{},
 		outbox:   map[ident.BoxID]*frame{},
 		outSize:  map[ident.BoxID]int{},
 		replicas: map[ident.ShardID]*replica{},

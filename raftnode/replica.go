@@ -35,10 +35,11 @@ type replica struct {
 	state *kv.Store
 	log   *raftlog.Storage
 
-	members atomic.Pointer[members]
-	seen    atomic.Pointer[groupView]
-	work    *mail // for the applier
-	debt    *debt
+	members   atomic.Pointer[members]
+	seen      atomic.Pointer[groupView]
+	work      *mail // for the applier
+	unflushed bool  // the applier's: the last flush failed
+	debt      *debt
 
 	// Set by openReplica, for startGroup: what must be healed before raft may run.
 	damaged bool // the state must be fetched
@@ -378,8 +379,13 @@ func (r *replica) flushNow() {
 		return
 	}
 	if err := r.state.Flush(); err != nil {
+		r.unflushed = true
 		r.n.trouble(r.shard, err)
 		return
+	}
+	if r.unflushed { // there is room again
+		r.unflushed = false
+		r.n.trouble(r.shard, nil)
 	}
 	r.cutLog()
 }

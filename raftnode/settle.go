@@ -40,6 +40,9 @@ func (r result) again() bool {
 	return r.write.Status == catalog.Unresolved || r.write.Status == catalog.NoHolders
 }
 
+// decided reports whether the entry took its place in the state.
+func (r result) decided() bool { return !r.again() && r.write.Status != catalog.Stale }
+
 // applyBody applies one entry to the state.
 func (r *replica) applyBody(tx kv.Writer, index uint64, e entry) (result, error) {
 	m := r.members.Load()
@@ -51,7 +54,7 @@ func (r *replica) applyBody(tx kv.Writer, index uint64, e entry) (result, error)
 			return result{}, err
 		}
 		out, err := catalog.Apply(tx, index, w, func() bool { return m.heldByMajority(e.Holders) })
-		if err == nil && (out.Status == catalog.Done || out.Status == catalog.Beside) {
+		if err == nil && (result{write: out}).decided() { // the bytes of a refused one are kept, too
 			r.debt.expect(w.Op.Content, boxesOf(m, e.Holders))
 		}
 		return result{key: writeKey(w.ID), write: out, kept: kept}, err
@@ -151,7 +154,8 @@ func (n *Node) attempt(ctx context.Context, shard ident.ShardID, key string, e e
 	} else {
 		n.spawn(func(context.Context) { n.askLeader(ctx, leader, settleCall{shard, key, e}, there, failed) })
 	}
-	holds := n.replica(shard) != nil
+	rep := n.replica(shard)
+	holds := rep != nil && rep.failure() == nil
 	var answered settleReply
 	var lagging <-chan time.Time
 	for {
@@ -285,9 +289,12 @@ func (n *Node) serveSettle(ctx context.Context, from ident.BoxID, s transport.St
 	}
 }
 
+// mayBring refuses what every replica would stop at if it stood in its log, and
+// what another box must bring.
 func mayBring(from ident.BoxID, call settleCall) error {
-	switch call.Entry.Kind {
-	case entryWrite:
+	circle := call.Shard == ident.CircleShard
+	switch {
+	case call.Entry.Kind == entryWrite && !circle:
 		w, err := catalog.DecodeWrite(call.Entry.Body)
 		if err != nil {
 			return err
@@ -295,7 +302,7 @@ func mayBring(from ident.BoxID, call settleCall) error {
 		if w.ID.Box != from || call.Key != writeKey(w.ID) {
 			return errors.New("a write of another box")
 		}
-	case entryCommand:
+	case call.Entry.Kind == entryCommand && circle:
 		c, err := directory.DecodeCommand(call.Entry.Body)
 		if err != nil {
 			return err
@@ -304,7 +311,10 @@ func mayBring(from ident.BoxID, call settleCall) error {
 			return errors.New("a command of another box")
 		}
 	default:
-		return fmt.Errorf("entry of kind %d", call.Entry.Kind)
+		return fmt.Errorf("entry of kind %d for shard %s", call.Entry.Kind, call.Shard)
+	}
+	if len(call.Entry.Holders) > maxReplicas || len(call.Entry.encode()) > maxEntry {
+		return fmt.Errorf("entry: %w", wire.ErrTooLarge)
 	}
 	return nil
 }

@@ -268,6 +268,14 @@ func (n *Node) heardBeat(from ident.BoxID, p *pulse) {
 	}
 }
 
+// lostSight is told that a box fell silent: what its link was like tells nothing now,
+// and it must not be asked before those that are there.
+func (n *Node) lostSight(box ident.BoxID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.distance, box)
+}
+
 // rttMeter is a network that paces bulk by the round trips of beats.
 type rttMeter interface {
 	SetRTT(box ident.BoxID, rtt time.Duration)
