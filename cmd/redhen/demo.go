@@ -32,6 +32,7 @@ func (a *app) demoCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&cfg.Boxes, "boxes", 3, "how many houses")
 	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "keep everything in this folder (default: a temporary one)")
+	cmd.Flags().BoolVar(&cfg.LAN, "lan", false, "open the pages to the local network: the QR code then works on a phone")
 	cmd.Flags().BoolVar(&cfg.Once, "once", false, "end when a file was read back in every house")
 	return cmd
 }

@@ -33,8 +33,9 @@ type Config struct {
 	Program string // the path of redhen
 	Dir     string // state directory
 	Log     string // file that gets what it prints
-	HTTP    string // "host:port"; see FreePort
+	HTTP    string // "127.0.0.1:port"; see FreePort
 	P2P     int
+	LAN     bool // the pages are at all addresses of the machine
 }
 
 // Box is a running child.
@@ -72,7 +73,11 @@ func Start(ctx context.Context, cfg Config) (*Box, error) {
 		return nil, fmt.Errorf("start box: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(cfg.Program, "run", "--state", cfg.Dir, "--http", cfg.HTTP, "--p2p", fmt.Sprint(cfg.P2P),
+	pages := cfg.HTTP
+	if cfg.LAN {
+		pages = strings.TrimPrefix(pages, "127.0.0.1")
+	}
+	cmd := exec.Command(cfg.Program, "run", "--state", cfg.Dir, "--http", pages, "--p2p", fmt.Sprint(cfg.P2P),
 		"--listen", "127.0.0.1", "--no-lan", "--promote-after", "1s", "--with-parent")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the parent

@@ -32,6 +32,7 @@ type Config struct {
 	Boxes   int       // 1 to 9
 	Dir     string    // where states are kept; "" = a temporary folder, removed at the end
 	Once    bool      // end as soon as a file was read at every box
+	LAN     bool      // the pages are open to the local network, for a phone
 }
 
 // The people of the demo.
@@ -95,7 +96,7 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	for i := range d.Boxes {
 		name := filepath.Join(d.Dir, "box-"+strconv.Itoa(i+1))
-		b, err := child.Start(ctx, child.Config{Program: d.Program, Dir: name, Log: name + ".log", HTTP: p.HTTP[i], P2P: p.P2P[i]})
+		b, err := child.Start(ctx, child.Config{Program: d.Program, Dir: name, Log: name + ".log", HTTP: p.HTTP[i], P2P: p.P2P[i], LAN: d.LAN})
 		if err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}
@@ -254,14 +255,27 @@ func (d *demo) readEverywhere(ctx context.Context) error {
 	return nil
 }
 
+// link is where people find a box: with LAN an address that a phone can reach.
+func (d *demo) link(box int) string {
+	_, port, err := net.SplitHostPort(d.boxes[box].HTTP)
+	if addrs, bad := net.InterfaceAddrs(); d.LAN && err == nil && bad == nil {
+		for _, a := range addrs {
+			if ip, ok := a.(*net.IPNet); ok && ip.IP.IsPrivate() && ip.IP.To4() != nil {
+				return "http://" + net.JoinHostPort(ip.IP.String(), port) + "/"
+			}
+		}
+	}
+	return d.boxes[box].URL() + "/"
+}
+
 // tell says where everything is and what to try.
 func (d *demo) tell() {
 	w := d.Out
-	if code, err := qr.Draw(d.boxes[0].URL() + "/"); err == nil {
+	if code, err := qr.Draw(d.link(0)); err == nil {
 		fmt.Fprintf(w, "\n%s\n", code.Terminal())
 	}
 	for i, b := range d.boxes {
-		fmt.Fprintf(w, "%-12s %s/   (%s, process %d, %s)\n", houseOf(i), b.URL(), boxOf(i), b.PID(), b.Dir)
+		fmt.Fprintf(w, "%-12s %s   (%s, process %d, %s)\n", houseOf(i), d.link(i), boxOf(i), b.PID(), b.Dir)
 	}
 	last := len(d.boxes) - 1
 	fmt.Fprintf(w, `
@@ -271,9 +285,9 @@ The keepers %s … have the same password.
 To try:
   Put a file into one house and look for it in another.
   A file manager or rclone: %s/dav/%s/
-  Is everything safe?       redhen status --state %s
+  Is everything safe?       %s status --state %s
   A fire at %s:      kill -9 %d, then go on at another house.
 
 Ctrl-C ends all.
-`, person, password, keeperOf(0), d.boxes[last].URL(), person, d.boxes[0].Dir, houseOf(last), d.boxes[last].PID())
+`, person, password, keeperOf(0), d.boxes[last].URL(), person, d.Program, d.boxes[0].Dir, houseOf(last), d.boxes[last].PID())
 }

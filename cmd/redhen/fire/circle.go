@@ -125,9 +125,13 @@ func (s *story) await(ctx context.Context, box *child.Box, enough func(status.Re
 	}
 }
 
-// everywhere reports whether the circle is these houses, and each has every space.
+// everywhere reports whether the circle is these houses, each has every space, and
+// no write is kept in one house only.
 func everywhere(r status.Report, houses []string) bool {
 	for _, sp := range r.Spaces {
+		if sp.Waiting > 0 {
+			return false
+		}
 		for _, h := range houses {
 			if !slices.Contains(sp.Houses, h) {
 				return false

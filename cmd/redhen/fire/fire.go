@@ -136,6 +136,7 @@ func (s *story) burn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	start := time.Now()
 	up, err := s.startUpload(ctx, s.a)
 	if err != nil {
 		return err
@@ -154,12 +155,15 @@ func (s *story) burn(ctx context.Context) error {
 	}
 	s.a = nil
 	s.figure("fire_uploaded_until_then", fmt.Sprintf("%.0f", float64(up.bytes.Load())/1e6), "MB")
+	s.seconds("fire_uploading_until_then", burnt.Sub(start))
 	if err := s.goOn(ctx, burnt, session); err != nil {
 		return err
 	}
+	start = time.Now()
 	if err := s.verify(ctx, s.b, s.ledger.safe()); err != nil {
 		return err
 	}
+	s.seconds("fire_all_read_at_one_box", time.Since(start))
 	safe, one := s.ledger.counts()
 	s.count("fire_writes_kept_in_two_houses", safe, "writes")
 	s.count("fire_writes_kept_in_one_house", one, "writes")
@@ -194,6 +198,7 @@ func (s *story) goOn(ctx context.Context, burnt time.Time, session *http.Cookie)
 
 // recover has a fresh box take the burnt one's place while everything is in use.
 func (s *story) recover(ctx context.Context) (err error) {
+	began := time.Now()
 	_, bt, ct, dt := houses()
 	up, err := s.startUpload(ctx, s.b) // the rest of the files
 	if err != nil {
@@ -210,6 +215,7 @@ func (s *story) recover(ctx context.Context) (err error) {
 	if err := s.pair(ctx, s.b, s.d, dt); err != nil {
 		return err
 	}
+	s.seconds("fire_fresh_box_joined_after", time.Since(began))
 	start := time.Now()
 	if err := s.replace(ctx); err != nil {
 		return err
@@ -228,6 +234,8 @@ func (s *story) recover(ctx context.Context) (err error) {
 	if err := s.awaitSafe(ctx, s.b, bt.house, ct.house, dt.house); err != nil {
 		return err
 	}
+	s.seconds("fire_safe_again_after", time.Since(start))
+	start = time.Now()
 	for _, p := range s.source.paths {
 		s.ledger.expect(p, s.source.sums[p]) // every file is there by now, whatever was answered
 	}
@@ -236,6 +244,7 @@ func (s *story) recover(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	s.seconds("fire_all_read_at_three_boxes", time.Since(start))
 	return nil
 }
 

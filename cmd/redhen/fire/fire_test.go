@@ -95,7 +95,9 @@ func TestEverywhereWantsAllHousesAndNoOther(t *testing.T) {
 	burnt.Houses = append(burnt.Houses[:2:2], status.House{Name: "burnt"})
 	late := good
 	late.Spaces = []status.Space{space, {Houses: all[:1]}, space}
-	for _, bad := range []status.Report{burnt, late, {}} {
+	waits := good
+	waits.Spaces = []status.Space{space, {Houses: all, Waiting: 1}, space}
+	for _, bad := range []status.Report{burnt, late, waits, {}} {
 		if everywhere(bad, all) {
 			t.Errorf("everywhere: %+v", bad)
 		}
