@@ -63,8 +63,10 @@ func (c *Circle) FollowMembers(ctx context.Context) error {
 	if err != nil {
 		c.log.Warn("members of last time", "err", err)
 	}
-	if err := c.cfg.Host.SetMembers(last); err != nil {
-		return fmt.Errorf("members: %w", err)
+	if len(last) > 0 { // without any the host would forget where everybody is
+		if err := c.cfg.Host.SetMembers(last); err != nil {
+			return fmt.Errorf("members: %w", err)
+		}
 	}
 	for {
 		news := c.cfg.Node.News()

@@ -193,16 +193,15 @@ func (h *Host) Learn(box ident.BoxID, addrs ...netip.AddrPort) {
 
 // keepRecord signs a new record whenever our addresses change, and saves the book.
 func (h *Host) keepRecord(ctx context.Context) {
-	const look, save = 5 * time.Second, time.Minute
-	t := time.NewTicker(look)
+	t := time.NewTicker(5 * time.Second)
 	defer t.Stop()
-	saved := time.Now()
+	var saved time.Time
 	for {
 		if h.book.publish(h.Addrs(), h.Relays(), h.guests.doorUntil()) {
 			h.nudgeAll()
 			h.change()
 		}
-		if time.Since(saved) >= save || ctx.Err() != nil {
+		if h.book.due(saved) || ctx.Err() != nil {
 			saved = time.Now()
 			if err := h.book.save(); err != nil {
 				h.log.Warn("address book not saved", "err", err)

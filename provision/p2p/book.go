@@ -94,6 +94,7 @@ type book struct {
 	mu      sync.Mutex
 	entries map[ident.BoxID]entry
 	dirty   bool
+	urgent  bool // a box is somewhere else than the file says: without it we might not find it after a power cut
 }
 
 // openBook reads the book in dir. A damaged book is begun anew: its content comes
@@ -144,6 +145,7 @@ func (b *book) put(raw []byte, want func(ident.BoxID) bool) (ident.BoxID, bool, 
 	if e.Box == b.self || !want(e.Box) || b.entries[e.Box].Seq >= e.Seq {
 		return e.Box, false, nil
 	}
+	b.urgent = b.urgent || !slices.Equal(b.entries[e.Box].addrs, e.addrs)
 	b.entries[e.Box] = e
 	b.dirty = true
 	return e.Box, true, nil
@@ -226,11 +228,20 @@ func (b *book) keep(want func(ident.BoxID) bool) {
 	}
 }
 
+// due reports whether the book should be saved, when that was done last at a time.
+func (b *book) due(saved time.Time) bool {
+	const usual, hurry = time.Minute, 5 * time.Second
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	since := time.Since(saved)
+	return b.dirty && (since >= usual || b.urgent && since >= hurry)
+}
+
 // save writes the book if it changed.
 func (b *book) save() error {
 	b.mu.Lock()
 	dirty := b.dirty && b.path != ""
-	b.dirty = false
+	b.dirty, b.urgent = false, false
 	b.mu.Unlock()
 	if !dirty {
 		return nil
@@ -238,7 +249,7 @@ func (b *book) save() error {
 	records, _ := b.unsent(nil)
 	if err := onefile.Replace(b.path, wire.MustMarshal(records)); err != nil {
 		b.mu.Lock()
-		b.dirty = true
+		b.dirty = true // in a minute
 		b.mu.Unlock()
 		return fmt.Errorf("save address book: %w", err)
 	}

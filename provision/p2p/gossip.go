@@ -79,6 +79,7 @@ func (h *Host) receiveBook(_ context.Context, from ident.BoxID, s Stream) {
 		}
 	}
 	if news {
+		poke(h.republish)
 		h.nudgeAll()
 		h.change()
 	}
