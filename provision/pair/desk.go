@@ -165,16 +165,48 @@ func bestMix(addrs []netip.AddrPort) []netip.AddrPort {
 	return mix
 }
 
-// relay picks a member that relays to us and has a public address.
-func (d *Desk) relay() *ticket.Relay {
+// relay picks the member that relays to us and is most likely dialled by a stranger.
+func (d *Desk) relay() (best *ticket.Relay) {
+	least := hidden
 	for _, box := range d.cfg.Host.Relays() {
-		for _, a := range d.cfg.Host.AddrsOf(box) {
-			if p2p.IsPublic(a.Addr()) {
-				return &ticket.Relay{Box: box, Addr: a}
-			}
+		if a, w := front(d.cfg.Host.AddrsOf(box)); a.IsValid() && (best == nil || w < least) {
+			best, least = &ticket.Relay{Box: box, Addr: a}, w
 		}
 	}
-	return nil
+	return best
+}
+
+// wall is what stands between a stranger and a public address.
+type wall int
+
+const (
+	none   wall = iota // the box has no other address: it is its own
+	open               // a router that keeps the port: it may be forwarded
+	hidden             // a router that changed the port: most let in only whom they know
+)
+
+// front returns the public address of a box that strangers should try, invalid when
+// it has none. Members punch through walls; a stranger cannot.
+func front(addrs []netip.AddrPort) (best netip.AddrPort, least wall) {
+	for _, a := range addrs {
+		if !p2p.IsPublic(a.Addr()) {
+			continue
+		}
+		w := none
+		for _, inside := range addrs {
+			switch {
+			case p2p.IsPublic(inside.Addr()):
+			case inside.Port() == a.Port():
+				w = max(w, open)
+			default:
+				w = hidden
+			}
+		}
+		if !best.IsValid() || w < least {
+			best, least = a, w
+		}
+	}
+	return best, least
 }
 
 // Tickets returns the tickets of the last 60 days, the oldest first.
