@@ -15,7 +15,6 @@ import (
 	"redhen/provision/ident"
 	"redhen/raftnode/catalog"
 	"redhen/raftnode/chunk"
-	"redhen/raftnode/directory"
 	"redhen/raftnode/journal"
 	"redhen/raftnode/kv"
 	"redhen/raftnode/manifest"
@@ -312,14 +311,4 @@ func (r *replica) leadless() time.Duration {
 		return 0
 	}
 	return r.n.now().Sub(v.leadless)
-}
-
-// title names the space for sentences.
-func (n *Node) title(id ident.ShardID) (name string) {
-	_ = n.Directory(func(v directory.View) error { // without a circle it has none
-		s, _ := v.Space(id)
-		name = s.Name
-		return nil
-	})
-	return name
 }
