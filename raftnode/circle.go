@@ -95,8 +95,8 @@ func (n *Node) create(shard ident.ShardID, id ident.ReplicaID, first *members) e
 	if n.replica(shard) != nil {
 		return fmt.Errorf("shard %s: this box holds a replica already", shard)
 	}
-	if id <= n.retiredNumber(shard) {
-		return fmt.Errorf("shard %s: replica %d was given up here before", shard, id)
+	if id <= n.usedNumber(shard) {
+		return n.createAgain(shard, id)
 	}
 	if err := n.forgetLog(shard); err != nil { // what a replica given up earlier may have left
 		return err
@@ -106,21 +106,48 @@ func (n *Node) create(shard ident.ShardID, id ident.ReplicaID, first *members) e
 		return err
 	}
 	if first != nil {
-		if err := rep.bootstrap(*first); err != nil {
-			return err
+		err = rep.bootstrap(*first)
+	}
+	if err == nil {
+		err = n.useNumber(shard, id)
+	}
+	if err != nil {
+		return errors.Join(err, rep.state.Close())
+	}
+	return n.hold(rep)
+}
+
+// createAgain is create for a number that was used here: what the replica had is
+// gone, the state at least. With its log it has its votes, and goes on under its
+// number with a state from another house; without, it never votes under it again.
+func (n *Node) createAgain(shard ident.ShardID, id ident.ReplicaID) error {
+	rep, err := openReplica(n, shard, id)
+	if err != nil {
+		return err
+	}
+	if !rep.damaged && !rep.lost {
+		rep.lost = true
+		rep.fail(ErrLogLost)
+		if err := rep.noteLost(); err != nil {
+			return errors.Join(err, rep.state.Close())
 		}
 	}
+	return n.hold(rep)
+}
+
+// hold counts a replica among those of this box, and drives it.
+func (n *Node) hold(rep *replica) error {
 	n.mu.Lock()
-	n.replicas[shard] = rep
+	n.replicas[rep.shard] = rep
 	n.mu.Unlock()
-	n.log.Info("replica begins", "shard", shard, "replica", id)
+	n.log.Info("replica begins", "shard", rep.shard, "replica", rep.id)
 	return n.startGroup(rep)
 }
 
 // giveUp ends a replica that the shard no longer counts. What was written here
 // stands in the journal, which stays.
 func (n *Node) giveUp(g *group) {
-	if err := n.retireNumber(g.shard, g.id); err != nil {
+	if err := n.useNumber(g.shard, g.id); err != nil {
 		n.trouble(g.shard, err)
 		return
 	}
@@ -141,13 +168,16 @@ func (n *Node) giveUp(g *group) {
 	})
 }
 
-// retireNumber notes durably that the replica, and all before it, are never to
-// begin here again: what they promised is forgotten.
-func (n *Node) retireNumber(shard ident.ShardID, id ident.ReplicaID) error {
+// useNumber notes durably that the replica, and all before it, are never to begin
+// here again as if they were new: they may have promised something.
+func (n *Node) useNumber(shard ident.ShardID, id ident.ReplicaID) error {
+	if id <= n.usedNumber(shard) {
+		return nil
+	}
 	return onefile.Replace(n.numberPath(shard), binary.BigEndian.AppendUint64(nil, uint64(id)))
 }
 
-func (n *Node) retiredNumber(shard ident.ShardID) ident.ReplicaID {
+func (n *Node) usedNumber(shard ident.ShardID) ident.ReplicaID {
 	b, err := onefile.Read(n.numberPath(shard), 8)
 	if err != nil || len(b) != 8 {
 		return 0
@@ -156,7 +186,7 @@ func (n *Node) retiredNumber(shard ident.ShardID) ident.ReplicaID {
 }
 
 func (n *Node) numberPath(shard ident.ShardID) string {
-	return filepath.Join(n.cfg.Dir, "shards", shard.String()+".retired")
+	return filepath.Join(n.cfg.Dir, "shards", shard.String()+".used")
 }
 
 // forgetLog forgets a shard's log and waits for it: a Storage taken before would

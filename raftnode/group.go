@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +37,7 @@ type group struct {
 
 	installing bool          // a snapshot is being put in place
 	held       []*pb.Message // storage appends that wait for it
-	fetching   bool          // a snapshot is on its way here
+	fetching   *fetching     // a snapshot is on its way here; nil: none
 	sending    map[ident.ReplicaID]time.Time
 
 	whole    map[ident.ReplicaID]wholeness // at the leader
@@ -163,7 +164,10 @@ func (g *group) step(from ident.BoxID, m *pb.Message) {
 	if g.rep.failure() != nil || m.GetTo() != uint64(g.id) {
 		return
 	}
-	g.hints[ident.ReplicaID(m.GetFrom())] = from
+	if err := g.mayBe(from, m); err != nil {
+		g.n.log.Warn("raft message refused", "shard", g.shard, "box", from.Short(), "type", m.GetType(), "err", err)
+		return
+	}
 	if m.GetType() == pb.MsgSnap {
 		g.fetchSnapshot(from, m)
 		return
@@ -174,6 +178,55 @@ func (g *group) step(from ident.BoxID, m *pb.Message) {
 	if m.GetType() != pb.MsgHeartbeatResp {
 		g.asleep = false // a late answer to a heartbeat is no news
 	}
+	g.stepForeign(from, m)
+}
+
+var (
+	errNotForBoxes = errors.New("not a message between boxes")
+	errNotItsBox   = errors.New("the replica is another box's")
+)
+
+// mayBe checks that a message is one that boxes send each other, and that it comes
+// from the box of the replica that it names. Everything else raft takes for its own
+// disk's word, or for a proposal that nobody judged.
+func (g *group) mayBe(from ident.BoxID, m *pb.Message) error {
+	switch m.GetType() {
+	case pb.MsgApp, pb.MsgAppResp, pb.MsgVote, pb.MsgVoteResp, pb.MsgPreVote, pb.MsgPreVoteResp, pb.MsgSnap,
+		pb.MsgHeartbeat, pb.MsgHeartbeatResp, pb.MsgTimeoutNow, pb.MsgReadIndex, pb.MsgReadIndexResp:
+	default:
+		return errNotForBoxes
+	}
+	id := ident.ReplicaID(m.GetFrom())
+	if id == 0 || id == g.id || raft.IsLocalMsgTarget(m.GetFrom()) {
+		return errNotItsBox
+	}
+	if box := g.boxOf(id); box != "" {
+		if box != from {
+			return errNotItsBox
+		}
+		return nil
+	}
+	if len(g.hints) >= maxReplicas {
+		clear(g.hints) // of replicas that are long members, or gone
+	}
+	g.hints[id] = from
+	return nil
+}
+
+// stepForeign hands raft what another box sent. Where raft sees that it cannot be
+// true, it panics; that must stop this shard alone. A log here that cannot be read
+// stops the box, which finds the damage at its next start.
+func (g *group) stepForeign(from ident.BoxID, m *pb.Message) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		if err, ok := r.(error); ok && errors.Is(err, raftlog.ErrDamaged) {
+			panic(r)
+		}
+		g.rep.fail(fmt.Errorf("raft could not take a message of %s: %v", from.Short(), r))
+	}()
 	g.stepLocal(m)
 }
 
@@ -186,7 +239,7 @@ func (g *group) stepLocal(m *pb.Message) {
 // ready carries out what raft asks for.
 func (g *group) ready() {
 	g.dirty = false
-	if g.rep.failure() != nil {
+	if g.rep.failure() != nil || g.n.groups[g.shard] != g { // given up: the log may be another replica's by now
 		return
 	}
 	for g.rn.HasReady() {
@@ -247,6 +300,9 @@ func (g *group) append(m *pb.Message) {
 // installed goes on after a snapshot's state is in place: first the state file,
 // then the log record, then raft's answer (DESIGN §9).
 func (g *group) installed(m *pb.Message, err error) {
+	if g.n.groups[g.shard] != g {
+		return
+	}
 	if err != nil {
 		g.rep.fail(fmt.Errorf("install snapshot: %w", err))
 		return
@@ -325,6 +381,9 @@ func (g *group) send(m *pb.Message) {
 func (g *group) applied(changes []*pb.ConfChangeV2, index uint64, answers []*pb.Message) {
 	if g.n.groups[g.shard] != g {
 		return
+	}
+	if g.installing {
+		changes = nil // raft has the membership of the snapshot, which is newer
 	}
 	for _, cc := range changes {
 		g.rn.ApplyConfChange(cc)

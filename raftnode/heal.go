@@ -65,21 +65,43 @@ func (n *Node) serveState(ctx context.Context, from ident.BoxID, s transport.Str
 		n.reply(s, stateReply{})
 		return
 	}
-	done := make(chan struct{})
-	rep.work.put(func() {
-		defer close(done)
-		rep.makeSnapshot()
-	})
-	select {
-	case <-done:
-	case <-ctx.Done():
+	if !n.mayHold(rep, from) {
+		n.log.Warn("call refused", "service", serviceState, "box", from.Short(), "shard", q.Shard, "err", "holds no replica")
+		n.reply(s, stateReply{})
 		return
 	}
-	rep.mu.Lock()
-	defer rep.mu.Unlock()
-	if own := rep.snapshot; own != nil {
-		n.reply(s, stateReply{Have: true, Ref: own.ref, Index: own.meta.GetIndex()})
+	done := make(chan stateReply, 1)
+	rep.work.put(func() { done <- rep.offerState(q.AtLeast) })
+	select {
+	case r := <-done: // nobody waits for the network while rep.mu is held: the loop takes it
+		n.reply(s, r)
+	case <-ctx.Done():
 	}
+}
+
+// mayHold reports whether a box has to do with a shard: it may fetch its state.
+func (n *Node) mayHold(rep *replica, box ident.BoxID) bool {
+	return rep.shard == ident.CircleShard || rep.members.Load().replicaOf(box) != 0 || slices.Contains(n.holders(rep.shard), box)
+}
+
+// offerState offers a copy of the state that has at least an index: the last one
+// when it is fresh, for somebody may be in the middle of it. By the applier.
+func (r *replica) offerState(atLeast uint64) stateReply {
+	fresh := func() (stateReply, bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		own := r.snapshot
+		if own == nil || own.meta.GetIndex() < atLeast || r.n.now().Sub(own.made) >= snapshotHold {
+			return stateReply{}, false
+		}
+		return stateReply{Have: true, Ref: own.ref, Index: own.meta.GetIndex()}, true
+	}
+	if reply, ok := fresh(); ok {
+		return reply
+	}
+	r.makeSnapshot()
+	reply, _ := fresh()
+	return reply
 }
 
 // setAside keeps a damaged file for whoever wants to look at it.
@@ -262,7 +284,7 @@ func (n *Node) renumbered(rep *replica, id ident.ReplicaID) {
 	fresh := &replica{n: n, shard: rep.shard, id: id, path: n.statePath(rep.shard, id)}
 	err := rep.state.Close()
 	if err == nil {
-		err = n.retireNumber(rep.shard, rep.id)
+		err = n.useNumber(rep.shard, id)
 	}
 	if err == nil {
 		err = n.forgetLog(rep.shard)
@@ -272,6 +294,9 @@ func (n *Node) renumbered(rep *replica, id ident.ReplicaID) {
 	}
 	if err == nil {
 		err = os.Rename(rep.path, fresh.path)
+	}
+	if err == nil {
+		os.Remove(rep.lostPath()) // that number is used up
 	}
 	if err != nil {
 		n.trouble(rep.shard, err)

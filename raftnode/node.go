@@ -198,7 +198,7 @@ func (n *Node) openOne(shard ident.ShardID, id ident.ReplicaID) error {
 		return fmt.Errorf("open node: %w", err)
 	}
 	n.replicas[shard] = rep
-	return nil
+	return n.useNumber(shard, id)
 }
 
 func (n *Node) now() time.Time { return n.cfg.Now() }
@@ -426,8 +426,8 @@ func (n *Node) trouble(shard ident.ShardID, err error) {
 func (n *Node) flushAll() {
 	for _, g := range n.groups {
 		g.rep.flush()
-		g.rep.dropSnapshot()
 		g.followSnapshots()
+		g.rep.dropSnapshot(len(g.sending) > 0)
 	}
 }
 

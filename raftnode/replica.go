@@ -99,19 +99,15 @@ func openReplica(n *Node, shard ident.ShardID, id ident.ReplicaID) (*replica, er
 		return nil, err
 	}
 	r.log.SetSnapshotter(r.ownSnapshot)
-	if last, err := r.log.LastIndex(); err != nil {
-		return nil, err
-	} else if r.damaged && last == 0 { // the log is lost as well, and with it the votes
-		r.damaged, r.lost = false, true
-		r.fail(ErrLogLost)
-		return r, nil
-	}
-	if r.damaged {
-		r.fail(ErrStateDamaged)
-		return r, nil
-	}
 	if err := r.catchUpLog(); err != nil {
 		return nil, err
+	}
+	switch {
+	case r.lost:
+		r.fail(ErrLogLost)
+		return r, r.noteLost()
+	case r.damaged:
+		r.fail(ErrStateDamaged)
 	}
 	return r, nil
 }
@@ -140,19 +136,35 @@ func (r *replica) loadMembers() error {
 }
 
 // catchUpLog goes on with a reset of the log that a power cut may have ended: the
-// state has its new first index, the log not yet. Without such a reset under way, a
-// log that ends before the state has lost what it promised, and its votes with it:
-// the replica must not go on.
+// state has its new first index, the log not yet. It says what is wrong otherwise:
+//
+//   - A log that ends before the state has lost what it promised, and its votes with
+//     it: the replica must not go on. So it is, for ever, with one that was found so
+//     earlier, or whose log and state are both gone.
+//   - A state that ends before the log begins is not the one that the log continues
+//     (it was set aside as damaged, and a power cut came before another house sent one).
 func (r *replica) catchUpLog() error {
 	index, term := r.state.Applied()
+	first, err := r.log.FirstIndex()
+	if err != nil {
+		return err
+	}
 	last, err := r.log.LastIndex()
 	if err != nil {
 		return err
 	}
-	if last < index {
+	switch {
+	case r.notedLost(), r.damaged && last == 0:
+		r.damaged, r.lost = false, true
+		return nil
+	case r.damaged:
+		return nil
+	case index+1 < first:
+		r.damaged = true
+		return nil
+	case last < index || r.termAt(index) != term:
 		if !r.resetting(index) {
 			r.lost = true
-			r.fail(ErrLogLost)
 			return nil
 		}
 		if err := r.resetLog(index, term, r.members.Load().conf); err != nil {
@@ -162,6 +174,32 @@ func (r *replica) catchUpLog() error {
 	r.log.SetCommitted(r.state.Durable())
 	return r.endReset()
 }
+
+// termAt returns the term of an entry of the log, that of the state's own when the
+// log has forgotten it.
+func (r *replica) termAt(index uint64) uint64 {
+	term, err := r.log.Term(index)
+	if err != nil {
+		_, term = r.state.Applied()
+	}
+	return term
+}
+
+// noteLost notes durably that the votes of this replica are lost: after the next
+// start its log may look like that of one that never had any.
+func (r *replica) noteLost() error {
+	if r.notedLost() {
+		return nil
+	}
+	return onefile.Replace(r.lostPath(), []byte("the votes of this replica are lost\n"))
+}
+
+func (r *replica) notedLost() bool {
+	_, err := os.Stat(r.lostPath())
+	return err == nil
+}
+
+func (r *replica) lostPath() string { return r.path + ".lost" }
 
 // beginReset notes durably that the log is about to begin after an index, which
 // the state will have first.

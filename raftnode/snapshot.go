@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -58,7 +59,7 @@ func (r *replica) makeSnapshot() {
 		r.n.log.Warn("make snapshot", "shard", r.shard, "err", err)
 		return
 	}
-	if old := r.snapshot; old != nil {
+	if old := r.snapshot; old != nil && old.path != s.path {
 		r.n.exchange.Withdraw(old.ref.Name)
 		os.Remove(old.path)
 	}
@@ -82,11 +83,17 @@ func (r *replica) copyState() (*ownSnapshot, error) {
 	}, nil
 }
 
-// dropSnapshot forgets a copy that nobody fetched for long.
-func (r *replica) dropSnapshot() {
+// dropSnapshot forgets a copy that nobody fetched for long. One that is on its way
+// stays, and is the one that others get: their way may be long too.
+func (r *replica) dropSnapshot(sending bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.snapshot; s != nil && r.n.now().Sub(s.made) > 5*snapshotHold {
+	s := r.snapshot
+	switch {
+	case s == nil:
+	case sending:
+		s.made = r.n.now()
+	case r.n.now().Sub(s.made) > 5*snapshotHold:
 		r.n.exchange.Withdraw(s.ref.Name)
 		os.Remove(s.path)
 		r.snapshot = nil
@@ -96,7 +103,16 @@ func (r *replica) dropSnapshot() {
 // fetchSnapshot brings the state that a snapshot message names, then hands the
 // message to raft. One at a time; a partial file is continued by the next try.
 func (g *group) fetchSnapshot(from ident.BoxID, m *pb.Message) {
-	if g.fetching || g.installing {
+	switch f := g.fetching; {
+	case g.installing:
+		g.tellLost(from) // else its raft would wait for an answer
+		return
+	case f == nil:
+	case f.from != from && m.GetTerm() > f.term: // a new leader; the old one may be gone in the middle
+		f.next = func() { g.fetchSnapshot(from, m) }
+		f.end()
+		return
+	default:
 		return
 	}
 	var ref snapshotRef
@@ -105,24 +121,53 @@ func (g *group) fetchSnapshot(from ident.BoxID, m *pb.Message) {
 		return
 	}
 	if m.GetSnapshot().GetMetadata().GetIndex() <= appliedIndex(g.rep.state) {
-		g.stepLocal(m) // raft answers with what it has
+		g.stepForeign(from, m) // raft answers with what it has
 		return
 	}
-	g.fetching = true
+	ctx, end := context.WithCancel(g.n.life)
+	g.fetching = &fetching{from: from, term: m.GetTerm(), end: end}
 	dst := g.rep.receivedPath(m.GetSnapshot().GetMetadata().GetIndex())
-	g.n.spawn(func(ctx context.Context) {
+	g.n.spawn(func(context.Context) {
+		defer end()
+		g.rep.dropReceived(dst)
 		err := g.n.exchange.FetchFile(ctx, from, ref.Name, dst, ref.Size, ref.Hash)
 		g.n.mail.put(func() { g.fetched(from, m, err) })
 	})
 }
 
+// fetching is a snapshot on its way here.
+type fetching struct {
+	from ident.BoxID
+	term uint64
+	end  context.CancelFunc
+	next func() // to be fetched instead, from a newer leader; nil when there is none
+}
+
+// dropReceived removes what came of earlier snapshots, all but the file at keep.
+func (r *replica) dropReceived(keep string) {
+	files, err := filepath.Glob(r.path + ".received-*")
+	if err != nil {
+		return
+	}
+	for _, f := range files {
+		if f != keep {
+			os.Remove(f)
+		}
+	}
+}
+
 func (g *group) fetched(from ident.BoxID, m *pb.Message, err error) {
-	g.fetching = false
+	next := g.fetching.next
+	g.fetching = nil
 	if g.n.groups[g.shard] != g {
 		return
 	}
+	if next != nil {
+		next()
+		return
+	}
 	if err == nil {
-		g.stepLocal(m)
+		g.stepForeign(from, m)
 		g.ready()
 		if g.installing || appliedIndex(g.rep.state) >= m.GetSnapshot().GetMetadata().GetIndex() {
 			return
@@ -130,8 +175,13 @@ func (g *group) fetched(from ident.BoxID, m *pb.Message, err error) {
 		err = errors.New("raft has no use for it")
 	}
 	g.n.log.Info("snapshot did not help", "shard", g.shard, "box", from.Short(), "err", err)
+	g.tellLost(from)
+}
+
+// tellLost has the sender of a snapshot begin anew.
+func (g *group) tellLost(to ident.BoxID) {
 	lost := lostPart{g.shard, g.id}
-	g.n.post(from, func(f *frame) { f.Lost = append(f.Lost, lost) }, 32)
+	g.n.post(to, func(f *frame) { f.Lost = append(f.Lost, lost) }, 32)
 }
 
 // hearLost lets raft try again.
