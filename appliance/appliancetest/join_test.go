@@ -21,7 +21,7 @@ func TestTheInviterCrashesWhileLettingIn(t *testing.T) {
 		go func() { approved <- desk.Approve(asking, id) }()
 		time.Sleep(30 * time.Millisecond) // it is on its way to the leader
 		c.mill.Crash()
-		<-approved // whatever it says: nobody hears it
+		<-approved                   // whatever it says: nobody hears it
 		time.Sleep(15 * time.Minute) // the ticket is too old by then
 		if r := c.oak.Circle().Roster(); !r.Active(id) {
 			t.Fatal("the circle did not let it in: this test has lost its point")
