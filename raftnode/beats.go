@@ -101,11 +101,11 @@ func (b *beats) hear(from ident.BoxID, beat beat) {
 }
 
 // digest sums up the sleeping shards that leader leads and other shares, with
-// their terms. Both boxes compute it from what they know; a difference wakes.
+// their terms; a replica that stopped does not sleep, so that the others find another leader. Both boxes compute it from what they know; a difference wakes.
 func (n *Node) digest(leader, other ident.BoxID) uint64 {
 	var shards []ident.ShardID
 	for shard, g := range n.groups {
-		if g.asleep && g.leaderBox() == leader && g.mem.replicaOf(other) != 0 {
+		if g.asleep && g.rep.failure() == nil && g.leaderBox() == leader && g.mem.replicaOf(other) != 0 {
 			shards = append(shards, shard)
 		}
 	}

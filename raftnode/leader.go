@@ -16,7 +16,7 @@ func (n *Node) leaderOf(ctx context.Context, shard ident.ShardID) (ident.BoxID, 
 			return n.ownLeader(ctx, rep)
 		}
 	}
-	if box := n.hintLeader(shard); box != "" {
+	if box := n.hintLeader(shard); box != "" && box != n.cfg.Box { // the replica here cannot lead
 		return box, nil
 	}
 	holders := n.holders(shard)

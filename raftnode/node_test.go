@@ -27,8 +27,13 @@ func logger() *slog.Logger {
 
 // inCircle runs a test in simulated time with boxes of the given names, one house each.
 func inCircle(t *testing.T, names []string, fn func(t *testing.T, ctx context.Context, c *raftnodetest.Circle)) {
+	inCircleOf(t, raftnodetest.Config{}, names, fn)
+}
+
+func inCircleOf(t *testing.T, cfg raftnodetest.Config, names []string, fn func(t *testing.T, ctx context.Context, c *raftnodetest.Circle)) {
+	cfg.Seed, cfg.Logger = 1, logger()
 	synctest.Test(t, func(t *testing.T) {
-		c := raftnodetest.New(t, raftnodetest.Config{Seed: 1, Logger: logger()})
+		c := raftnodetest.New(t, cfg)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		for _, name := range names {

@@ -1,0 +1,40 @@
+package raftnode
+
+import (
+	"context"
+
+	"redhen/provision/ident"
+	"redhen/raftnode/catalog"
+)
+
+// ProposeRaw has the leader here propose an entry of any kind and body.
+func (n *Node) ProposeRaw(shard ident.ShardID, kind uint8, body []byte) error {
+	done := make(chan error, 1)
+	n.mail.put(func() { done <- n.propose(shard, n.cfg.Box, entry{Kind: entryKind(kind), Body: body}) })
+	return <-done
+}
+
+// SettleAgain has a write committed as if its first answer had been lost.
+func (n *Node) SettleAgain(ctx context.Context, shard ident.ShardID, w catalog.Write) (catalog.Outcome, error) {
+	body, err := catalog.EncodeWrite(w)
+	if err != nil {
+		return catalog.Outcome{}, err
+	}
+	res, err := n.settle(ctx, shard, writeKey(w.ID), entry{Kind: entryWrite, Body: body})
+	return res.write, err
+}
+
+// WakeAlone wakes the replica here and tells nobody.
+func (n *Node) WakeAlone(shard ident.ShardID) {
+	done := make(chan struct{})
+	n.mail.put(func() {
+		defer close(done)
+		if g := n.groups[shard]; g != nil {
+			g.touch()
+		}
+	})
+	<-done
+}
+
+// StopReplica stops the replica here.
+func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fail(why) }

@@ -1,0 +1,346 @@
+package raftnode_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/raftnode"
+	"redhen/raftnode/catalog"
+	"redhen/raftnode/chunk"
+	"redhen/raftnode/raftnodetest"
+	"redhen/raftnode/transport"
+)
+
+// inThree runs a test in a circle of three houses with one space.
+func inThree(t *testing.T, cfg raftnodetest.Config, fn func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID)) {
+	inCircleOf(t, cfg, []string{"a", "b", "c"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {
+		waitVoters(t, ctx, c, ident.CircleShard, 3)
+		c.Mesh.SetLinks(transport.Link{Latency: 10 * time.Millisecond})
+		fn(t, ctx, c, newSpace(t, ctx, c, 3))
+	})
+}
+
+func wait(t *testing.T, ctx context.Context, what string, ok func() (bool, error)) {
+	t.Helper()
+	until(t, ctx, what, func() bool {
+		good, err := ok()
+		return good && err == nil
+	})
+}
+
+func shardAt(t *testing.T, ctx context.Context, b *raftnodetest.Box, shard ident.ShardID) raftnode.ShardStatus {
+	t.Helper()
+	st, err := b.Node.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sh := range st.Shards {
+		if sh.Shard == shard {
+			return sh
+		}
+	}
+	return raftnode.ShardStatus{}
+}
+
+func leaderOf(t *testing.T, ctx context.Context, c *raftnodetest.Circle, shard ident.ShardID) *raftnodetest.Box {
+	t.Helper()
+	var found *raftnodetest.Box
+	until(t, ctx, "a leader", func() bool {
+		for _, b := range c.Up() {
+			if shardAt(t, ctx, b, shard).Leads {
+				found = b
+			}
+		}
+		return found != nil
+	})
+	return found
+}
+
+// TestAnUnknownEntryStopsOneShard guards that an entry is never skipped, and that
+// the other shards go on.
+func TestAnUnknownEntryStopsOneShard(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		other, err := c.Box("a").NewSpace(ctx, "other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitVoters(t, ctx, c, other, 3)
+		mustPut(t, ctx, c.Box("a"), space, "before", []byte("1"))
+		if err := leaderOf(t, ctx, c, space).Node.ProposeRaw(space, 77, []byte("from the future")); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range c.All() {
+			until(t, ctx, "the shard stopped at "+b.Name, func() bool {
+				return strings.Contains(shardAt(t, ctx, b, space).Failed, "does not know")
+			})
+			mustPut(t, ctx, b, other, "at "+b.Name, []byte("goes on"))
+		}
+		for _, b := range c.All() { // and it is not skipped by a restart
+			b.Crash()
+			if err := b.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, b := range c.All() {
+			until(t, ctx, "the shard stopped again at "+b.Name, func() bool {
+				return strings.Contains(shardAt(t, ctx, b, space).Failed, "does not know")
+			})
+			mustPut(t, ctx, b, other, "again at "+b.Name, []byte("goes on"))
+		}
+	})
+}
+
+// TestAStoppedReplicaAsksTheOthers guards that a box whose own replica stopped
+// still reads and writes the space.
+func TestAStoppedReplicaAsksTheOthers(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		b := leaderOf(t, ctx, c, space)
+		mustPut(t, ctx, b, space, "before", []byte("1"))
+		b.Node.StopReplica(space, errors.New("stopped by the test"))
+		mustPut(t, ctx, b, space, "while a leader is found", []byte("2"))
+		wait(t, ctx, "settled", func() (bool, error) { return c.Settled(ctx, space) })
+		if kept := mustPut(t, ctx, b, space, "after", []byte("2")); kept < 2 {
+			t.Errorf("kept in %d houses, want 2: the others work", kept)
+		}
+		mustGet(t, ctx, b, space, "after", []byte("2"))
+		mustGet(t, ctx, b, space, "before", []byte("1"))
+	})
+}
+
+func TestARepeatedWriteIsAppliedOnce(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		a := c.Box("a")
+		w := catalog.Write{ID: catalog.WriteID{Box: a.Key.BoxID(), Inc: 5, Seq: 1}, Op: mkdir("once"), Author: a.Account}
+		first, err := a.Node.SettleAgain(ctx, space, w)
+		if err != nil || first.Status != catalog.Done {
+			t.Fatal(first, err)
+		}
+		if _, _, err := a.Remove(ctx, space, "once"); err != nil {
+			t.Fatal(err)
+		}
+		again, err := a.Node.SettleAgain(ctx, space, w)
+		if err != nil || again != first {
+			t.Errorf("the second time: got %+v, %v; want %+v", again, err, first)
+		}
+		if _, err := a.Stat(ctx, space, "once"); !errors.Is(err, catalog.ErrNotFound) {
+			t.Errorf("it took effect again: %v", err)
+		}
+	})
+}
+
+// TestAnIdleCircleSendsOnlyBeats guards that idle shards cost no traffic.
+func TestAnIdleCircleSendsOnlyBeats(t *testing.T) {
+	const shards, minutes = 50, 5
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, _ ident.ShardID) {
+		for i := range shards - 2 {
+			if _, err := c.All()[i%3].NewSpace(ctx, fmt.Sprintf("space-%d", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(t, ctx, "all sleep", func() bool { return allAsleep(t, ctx, c, shards) })
+		a, b := c.Box("a").Key.BoxID(), c.Box("b").Key.BoxID()
+		before := c.Mesh.Traffic(a, b)
+		time.Sleep(minutes * time.Minute)
+		after := c.Mesh.Traffic(a, b)
+		frames, bytes := after.Frames-before.Frames, after.FrameBytes-before.FrameBytes
+		t.Logf("%d shards, %d minutes: %d frames, %d bytes from one box to another", shards, minutes, frames, bytes)
+		if frames > minutes*60+2 || bytes > frames*100 {
+			t.Errorf("%d frames of %d bytes in %d minutes, want one beat a second", frames, bytes, minutes)
+		}
+		if streams := after.Streams - before.Streams; streams > 0 {
+			t.Errorf("%d streams, want none", streams)
+		}
+	})
+}
+
+func allAsleep(t *testing.T, ctx context.Context, c *raftnodetest.Circle, shards int) bool {
+	t.Helper()
+	for _, b := range c.Up() {
+		st, err := b.Node.Status(ctx)
+		if err != nil || len(st.Shards) != shards {
+			return false
+		}
+		for _, sh := range st.Shards {
+			if !sh.Asleep {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// TestADigestThatDiffersWakes guards that a replica that is awake alone, as one that
+// missed the word to sleep, does not stay so.
+func TestADigestThatDiffersWakes(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		until(t, ctx, "all sleep", func() bool { return allAsleep(t, ctx, c, 2) })
+		term := shardAt(t, ctx, c.Box("a"), space).Term
+		for _, b := range c.All() {
+			b.Node.WakeAlone(space)
+			time.Sleep(500 * time.Millisecond)
+			until(t, ctx, "all sleep again", func() bool { return allAsleep(t, ctx, c, 2) })
+		}
+		if now := shardAt(t, ctx, c.Box("a"), space).Term; now != term {
+			t.Errorf("term %d became %d: waking must not cost an election", term, now)
+		}
+	})
+}
+
+// TestOnlyAWholeReplicaIsPromoted guards that a box that lacks bytes gets no vote.
+func TestOnlyAWholeReplicaIsPromoted(t *testing.T) {
+	inCircle(t, []string{"a", "b"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {
+		waitVoters(t, ctx, c, ident.CircleShard, 2)
+		space := newSpace(t, ctx, c, 2)
+		mustPut(t, ctx, c.Box("a"), space, "large", pattern(5<<20))
+		third, err := c.Add(ctx, "c", "c house")
+		if err != nil {
+			t.Fatal(err)
+		}
+		third.Disk.SetFull(true)
+		until(t, ctx, "c holds a replica", func() bool { return shardAt(t, ctx, third, space).Applied > 1 })
+		time.Sleep(time.Minute)
+		if !shardAt(t, ctx, third, space).Owes {
+			t.Error("c has no room for the bytes, and does not say that it owes them")
+		}
+		if ok, _ := c.Voters(ctx, space, "a", "b"); !ok {
+			t.Error("c votes, and owes")
+		}
+		third.Disk.SetFull(false)
+		waitVoters(t, ctx, c, space, 3)
+		if sh := shardAt(t, ctx, third, space); sh.Owes {
+			t.Error("c votes, and owes")
+		}
+	})
+}
+
+// TestASwapIsOneJointChange guards that a replacement never lowers the number of voters.
+func TestASwapIsOneJointChange(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		mustPut(t, ctx, c.Box("b"), space, "x", pattern(100_000))
+		if err := c.Box("a").Burn(); err != nil {
+			t.Fatal(err)
+		}
+		d, err := c.Add(ctx, "d", "d house")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Gone(ctx, "a", d.Key.BoxID()); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, ctx, "d votes", func() (bool, error) { return c.Voters(ctx, space, "b", "c", "d") })
+		joint := 0
+		for _, l := range c.Said.Of("", "conf change proposed") {
+			if !strings.Contains(l.Attrs, space.String()) {
+				continue
+			}
+			_, change, _ := strings.Cut(l.Attrs, "change=")
+			if strings.Contains(change, "r") && !strings.Contains(change, "v") {
+				t.Errorf("a voter was removed alone: %s", change)
+			}
+			if strings.Contains(change, "r") && strings.Contains(change, "v") {
+				joint++
+			}
+		}
+		if joint == 0 {
+			t.Error("no change put one voter in the place of another")
+		}
+	})
+}
+
+// TestAFlippedByteInAChunkHealsFromAnotherHouse is a read of a damaged chunk.
+func TestAFlippedByteInAChunkHealsFromAnotherHouse(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		mustPut(t, ctx, c.Box("a"), space, "photo", pattern(2<<20))
+		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
+		b := c.Box("b")
+		flipChunks(t, b)
+		mustGet(t, ctx, b, space, "photo", pattern(2<<20))
+		if sh := shardAt(t, ctx, b, space); sh.Mended == 0 || sh.Failed != "" {
+			t.Errorf("status: mended %d, stopped %q; want mended chunks", sh.Mended, sh.Failed)
+		}
+		c.Mesh.Partition([]ident.BoxID{b.Key.BoxID()})
+		mustGet(t, ctx, b, space, "photo", pattern(2<<20)) // it is whole here again
+	})
+}
+
+func flipChunks(t *testing.T, b *raftnodetest.Box) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(filepath.Join(b.Dir(), "chunks"), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || len(d.Name()) < 60 {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		n++
+		data[len(data)/2] ^= 1
+		return os.WriteFile(path, data, 0o600)
+	})
+	if err != nil || n == 0 {
+		t.Fatalf("%d chunks flipped: %v", n, err)
+	}
+}
+
+// TestAFullDiskRefusesAndGoesOn guards that a box without room says so, loses
+// nothing, and goes on when there is room.
+func TestAFullDiskRefusesAndGoesOn(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		a := c.Box("a")
+		mustPut(t, ctx, a, space, "before", pattern(1<<20))
+		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
+		for _, b := range c.All() {
+			b.Disk.SetFull(true)
+		}
+		if _, _, err := a.Put(ctx, space, "large", append(pattern(3<<20), 1)); !errors.Is(err, chunk.ErrFull) {
+			t.Errorf("a large file on a full disk: %v, want chunk.ErrFull", err)
+		}
+		mustGet(t, ctx, a, space, "before", pattern(1<<20))
+		c.Box("b").Disk.SetFull(false)
+		for _, b := range c.All() {
+			b.Disk.SetFull(false)
+		}
+		mustPut(t, ctx, a, space, "large", append(pattern(3<<20), 1))
+		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
+		for _, b := range c.All() {
+			mustGet(t, ctx, b, space, "large", append(pattern(3<<20), 1))
+		}
+	})
+}
+
+// TestAFullFollowerDoesNotStopTheOthers guards that one full house costs nobody else
+// anything, and that it comes back by itself.
+func TestAFullFollowerDoesNotStopTheOthers(t *testing.T) {
+	inThree(t, raftnodetest.Config{KeepEntries: 8, CutEntries: 16}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		lead := leaderOf(t, ctx, c, space)
+		full := c.Box("a")
+		if lead == full {
+			full = c.Box("b")
+		}
+		full.MayFail()
+		full.Disk.SetFull(true)
+		for i := range 150 { // more than the log's segments
+			if kept := mustPut(t, ctx, lead, space, fmt.Sprintf("f%d", i), append(pattern(14_000), byte(i))); kept < 2 {
+				t.Fatalf("f%d: kept in %d houses", i, kept)
+			}
+		}
+		full.Disk.SetFull(false)
+		if err := full.Ended(); err != nil {
+			t.Logf("the full box ended: %v", err)
+			full.Crash()
+			if err := full.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
+		wait(t, ctx, "the same", func() (bool, error) { return c.Same(space) })
+	})
+}
