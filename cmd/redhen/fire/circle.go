@@ -115,9 +115,13 @@ func (s *story) await(ctx context.Context, box *child.Box, enough func(status.Re
 	defer end()
 	var last status.Report
 	for {
-		err := s.redhen(ctx, box, "", &last, "status")
-		if err == nil && enough(last) {
+		var now status.Report // fresh: decoding leaves what the JSON omits as it was
+		err := s.redhen(ctx, box, "", &now, "status")
+		if err == nil && enough(now) {
 			return nil
+		}
+		if err == nil {
+			last = now
 		}
 		if pause(ctx, lookEvery) != nil {
 			return fmt.Errorf("never safe: %s: %w", last.Sentence, errors.Join(ctx.Err(), err))
