@@ -254,6 +254,57 @@ func TestASwapIsOneJointChange(t *testing.T) {
 	})
 }
 
+// TestASnapshotIsResumed guards that a large state that was cut off on its way is
+// not sent again from its beginning.
+func TestASnapshotIsResumed(t *testing.T) {
+	inThree(t, raftnodetest.Config{KeepEntries: 4, CutEntries: 8}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		late := c.Box("c")
+		late.Crash()
+		for i := range 200 {
+			mustPut(t, ctx, c.Box("a"), space, fmt.Sprintf("f%d", i), append(pattern(15_000), byte(i), byte(i>>8)))
+		}
+		from := leaderOf(t, ctx, c, space)
+		for _, b := range []*raftnodetest.Box{c.Box("a"), c.Box("b")} {
+			c.Mesh.SetUpload(b.Key.BoxID(), 120_000)
+		}
+		time.Sleep(10 * time.Second) // the log is cut
+		if err := late.Start(); err != nil {
+			t.Fatal(err)
+		}
+		have := int64(0)
+		for i := range 2 { // what was on its way at a cut still fills the thin line for seconds
+			time.Sleep(12 * time.Second)
+			c.Mesh.Cut(from.Key.BoxID(), late.Key.BoxID())
+			time.Sleep(300 * time.Millisecond)
+			now := received(t, late, space)
+			if now <= have {
+				t.Errorf("at cut %d there are %d bytes of the state, before it were %d", i+1, now, have)
+			}
+			have = now
+			c.Mesh.Mend(from.Key.BoxID(), late.Key.BoxID())
+		}
+		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
+		wait(t, ctx, "the same", func() (bool, error) { return c.Same(space) })
+	})
+}
+
+// received returns how much of a snapshot has come.
+func received(t *testing.T, b *raftnodetest.Box, space ident.ShardID) (size int64) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(b.Dir(), "shards", space.String()+"-*.db.received-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	return size
+}
+
 // TestAFlippedByteInAChunkHealsFromAnotherHouse is a read of a damaged chunk.
 func TestAFlippedByteInAChunkHealsFromAnotherHouse(t *testing.T) {
 	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {

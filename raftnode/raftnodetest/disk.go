@@ -10,7 +10,8 @@ import (
 )
 
 // Disk is the operating system's disk, which a test may call full: then nothing
-// on it can be made or grow, as on a real one.
+// on it can be made or grow, as on a real one. It syncs nothing: boxes of a test are
+// killed, their computers never lose power (raftlog and chunk test that themselves).
 type Disk struct {
 	vfs.OS
 	full atomic.Bool
@@ -27,6 +28,9 @@ func (d *Disk) room(what string) error {
 	}
 	return nil
 }
+
+// SyncDir implements vfs.FS.
+func (d *Disk) SyncDir(string) error { return nil }
 
 // OpenFile implements vfs.FS.
 func (d *Disk) OpenFile(name string, flag int) (vfs.File, error) {
@@ -46,6 +50,9 @@ type diskFile struct {
 	vfs.File
 	d *Disk
 }
+
+// Sync implements vfs.File.
+func (f *diskFile) Sync() error { return nil }
 
 // WriteAt implements vfs.File.
 func (f *diskFile) WriteAt(b []byte, off int64) (int, error) {
