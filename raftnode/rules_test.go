@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -303,6 +305,35 @@ func received(t *testing.T, b *raftnodetest.Box, space ident.ShardID) (size int6
 		size += info.Size()
 	}
 	return size
+}
+
+// TestALostAnswerToASnapshotIsNoEnd guards that a leader does not wait for an answer
+// that was lost on its way.
+func TestALostAnswerToASnapshotIsNoEnd(t *testing.T) {
+	inThree(t, raftnodetest.Config{KeepEntries: 4, CutEntries: 8}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		late := c.Box("c")
+		late.Crash()
+		for i := range 60 {
+			mustPut(t, ctx, c.Box("a"), space, fmt.Sprintf("f%d", i), []byte("x"))
+		}
+		time.Sleep(10 * time.Second) // the log is cut
+		var cut atomic.Bool
+		c.Mesh.SetFilter(func(from, _ ident.BoxID, _ []byte) bool { return !cut.Load() || from != late.Key.BoxID() })
+		if err := late.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for shardAt(t, ctx, late, space).Applied < 60 {
+			sent := slices.ContainsFunc(c.Said.Of("", "sending snapshot"), func(l raftnodetest.Line) bool {
+				return strings.Contains(l.Attrs, space.String())
+			})
+			cut.Store(sent)
+			time.Sleep(5 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		cut.Store(false)
+		mustPut(t, ctx, c.Box("a"), space, "more", []byte("y"))
+		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
+	})
 }
 
 // TestAFlippedByteInAChunkHealsFromAnotherHouse is a read of a damaged chunk.

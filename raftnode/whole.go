@@ -26,12 +26,10 @@ func (n *Node) owesChunks(box ident.BoxID, shard ident.ShardID) bool {
 // askWhole asks the replicas that are not known to be whole; of a shard that is
 // whole everywhere there is nothing to ask.
 func (g *group) askWhole() {
-	if g.shard == ident.CircleShard {
-		return
-	}
 	for id, box := range g.mem.boxes {
-		w := g.whole[id]
-		if id == g.id || !g.n.beats.alive(box) || w.whole && w.applied+matchSlack >= appliedIndex(g.rep.state) {
+		w, sending := g.whole[id], !g.sending[id].IsZero()
+		known := g.shard == ident.CircleShard || w.whole && w.applied+matchSlack >= appliedIndex(g.rep.state)
+		if id == g.id || !g.n.beats.alive(box) || known && !sending {
 			continue
 		}
 		q := askWhole{g.shard, id}
@@ -54,7 +52,15 @@ func (g *group) answerWhole(to ident.BoxID) {
 	g.n.post(to, func(f *frame) { f.Tell = append(f.Tell, t) }, 32)
 }
 
-func (g *group) hearWhole(t tellWhole) { g.whole[t.From] = wholeness{t.Whole, t.Applied} }
+func (g *group) hearWhole(t tellWhole) {
+	g.whole[t.From] = wholeness{t.Whole, t.Applied}
+	if g.sending[t.From].IsZero() {
+		return
+	}
+	if pr, ok := g.rn.Status().Progress[uint64(t.From)]; ok && t.Applied >= pr.PendingSnapshot {
+		g.hearLost(lostPart{g.shard, t.From}) // it arrived, and the answer to raft was lost
+	}
+}
 
 // forgetWhole is told of a box that began anew: it must say again what it has.
 func (n *Node) forgetWhole(box ident.BoxID) {
