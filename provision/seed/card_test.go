@@ -20,7 +20,8 @@ type machine struct {
 	cutAt  int // operation that does not happen any more; 0: never
 	ops    int
 	dead   error
-	locked bool // write-protected card
+	locked bool   // write-protected card
+	bad    string // a file that cannot be opened; "." for the folder itself
 	rng    *rand.Rand
 }
 
@@ -79,12 +80,20 @@ func (m *machine) snapshot() map[string]string {
 	return all
 }
 
-func (m *machine) Names() ([]string, error) { return slices.Sorted(maps.Keys(m.files)), m.dead }
+func (m *machine) Names() ([]string, error) {
+	if m.bad == "." {
+		return nil, fs.ErrInvalid
+	}
+	return slices.Sorted(maps.Keys(m.files)), m.dead
+}
 
 func (m *machine) Open(name string) (File, error) {
 	f, ok := m.files[name]
 	if !ok {
 		return nil, fs.ErrNotExist
+	}
+	if m.bad == name {
+		return nil, fs.ErrInvalid
 	}
 	return &memHandle{m, f}, m.dead
 }

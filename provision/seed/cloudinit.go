@@ -67,9 +67,10 @@ func readNetworkConfig(b []byte, p *problems) (s Seed) {
 			p.text(v.Line, "regulatory-domain", v.Value, checkCountry, &country)
 		}
 		aps, _ := dev.node.get("access-points")
-		for _, ap := range aps.pairs() {
-			if p.lost && len(p.list) == maxProblems {
-				return s // nonsense, and slow to read
+		for n, ap := range aps.pairs() {
+			if n == 4*MaxNetworks {
+				p.broken(ap.key.Line, "more than %d Wi-Fi networks; the rest is left out", n)
+				break
 			}
 			if w, ok := readAccessPoint(ap, b, p); ok {
 				w.Country = country

@@ -185,6 +185,8 @@ func TestTextFiles(t *testing.T) {
 		{"Upstairs\npassword 1\n", []Wifi{{SSID: "Upstairs", Passphrase: "password 1"}}, false},
 		{"\n  Upstairs  \n", []Wifi{{SSID: "Upstairs"}}, false},
 		{"SSID=a\nKey='12345678'\nhidden=1", []Wifi{{SSID: "a", Passphrase: "12345678", Hidden: true}}, false},
+		{"password: password\nname: a", []Wifi{{SSID: "a", Passphrase: "password"}}, false},
+		{"password: password\nname: a\npassword: passwords\nname: b", nil, true},
 		{"name: a\npassword: short\nname: b", []Wifi{{SSID: "b"}}, true},
 		{"name: a\ncolour: red", []Wifi{{SSID: "a"}}, true},
 		{"password: password", nil, true},
@@ -231,6 +233,26 @@ func TestRedhenTOMLIsForgiving(t *testing.T) {
 	}
 	if _, problems = ParseRedhen([]byte("a = 1\nb = \n")); len(problems) != 1 || problems[0].Line != 2 {
 		t.Errorf("got %v", problems)
+	}
+}
+
+// Each of these once kept a decoder busy for seconds or minutes.
+func TestNonsenseIsRefusedAtOnce(t *testing.T) {
+	start := time.Now()
+	for _, in := range []string{
+		strings.Repeat("a={", MaxFile/3), "a=" + strings.Repeat("[", MaxFile-2), strings.Repeat("a.", MaxFile/2-2) + "a=1",
+	} {
+		if s, problems := ParseRedhen([]byte(in)); !s.IsZero() || len(problems) != 1 || problems[0].Line != 1 {
+			t.Errorf("%.10s: %v, %v", in, s, problems)
+		}
+	}
+	ParseNetworkConfig([]byte("wifis:\n w:\n  access-points:\n" + strings.Repeat("   \"\\x41\": {}\n", MaxFile/16)))
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %v", took)
+	}
+	ruler := "# " + strings.Repeat(".", 200) + "[[[[\nhouse = \"Mill\"\n"
+	if s, problems := ParseRedhen([]byte(ruler)); s.House != "Mill" || len(problems) != 0 {
+		t.Errorf("a ruler: %v, %v", s, problems)
 	}
 }
 

@@ -49,3 +49,21 @@ func FuzzCmdlineCountry(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is on a card, the second start finds nothing new and knows the same.
+func FuzzImport(f *testing.F) {
+	f.Add(uint8(5), []byte("house = \"Mill\"\nbox = \"a\\tb\"\n"))
+	f.Add(uint8(6), []byte("Upstairs\npassword\n"))
+	f.Add(uint8(7), []byte(mark))
+	f.Fuzz(func(t *testing.T, which uint8, b []byte) {
+		m := newMachine(map[string]string{sources()[int(which)%len(sources())].name: string(b)})
+		first, err := Import(m, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Import(m, m)
+		if err != nil || len(again.New) != 0 || !again.Seed.Equal(first.Seed) {
+			t.Fatalf("first\n%s\nthen\n%s\n%q, %v", Render(first.Seed), Render(again.Seed), again.New, err)
+		}
+	})
+}

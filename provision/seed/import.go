@@ -89,7 +89,9 @@ func ImportStick(stick Folder, data Store) (Result, error) {
 func Import(card Folder, data Store) (Result, error) {
 	im := &importer{card: card, data: data}
 	im.load()
-	im.scan(func(source) bool { return true })
+	if !im.scan(func(source) bool { return true }) {
+		return im.result, nil
+	}
 	im.unknown()
 	im.readCmdline()
 	if err := im.store(im.pending()); err != nil {
@@ -107,7 +109,8 @@ type importer struct {
 	old    record
 	raw    []byte // of old
 	found  []*found
-	fresh  Seed // of all new files together
+	unread []string // files that could not be read this time
+	fresh  Seed     // of all new files together
 	result Result
 }
 
@@ -119,7 +122,7 @@ type found struct {
 	sum     string // SHA-256 of the content in hex
 	state   state
 	seed    Seed
-	keep    bool // not understood whole: left for the person to correct
+	keep    bool // left as it is: not understood whole, for the person to correct, or too short for a secret
 	content []byte
 }
 
@@ -156,12 +159,13 @@ func (im *importer) load() {
 
 func (im *importer) problem(p ...Problem) { im.result.Problems = append(im.result.Problems, p...) }
 
-// scan reads the wanted files and merges what is new.
-func (im *importer) scan(want func(source) bool) {
+// scan reads the wanted files and merges what is new. It returns false when there is
+// no telling what is on the card.
+func (im *importer) scan(want func(source) bool) bool {
 	var err error
 	if im.names, err = im.card.Names(); err != nil {
 		im.problem(Problem{Broken: true, Text: "the files on the card cannot be listed"})
-		return
+		return false
 	}
 	for _, src := range sources() {
 		for _, name := range im.names {
@@ -171,6 +175,7 @@ func (im *importer) scan(want func(source) bool) {
 		}
 	}
 	im.result.Seed = im.fresh.Over(im.old.Seed)
+	return true
 }
 
 // sameFile forgives the case, and the second .txt that Windows hides.
@@ -181,6 +186,7 @@ func sameFile(name, want string) bool {
 func (im *importer) examine(src source, name string) {
 	content, size, err := readFile(im.card, name)
 	if err != nil {
+		im.unread = append(im.unread, name)
 		im.problem(Problem{File: name, Broken: true, Text: "the file cannot be read; the card may be worn out"})
 		return
 	}
@@ -202,7 +208,7 @@ func (im *importer) examine(src source, name string) {
 		f.seed = src.read(text, p)
 	}
 	im.problem(p.list...)
-	f.keep = p.lost && !src.once
+	f.keep = (p.lost || size < int64(len(mark))) && !src.once
 	if f.state == fresh {
 		im.fresh = f.seed.Over(im.fresh)
 		if !f.seed.IsZero() {
@@ -251,6 +257,11 @@ func (im *importer) pending() map[string]string {
 	for _, f := range im.found {
 		if f.state != marked {
 			seen[f.name] = f.sum
+		}
+	}
+	for _, name := range im.unread {
+		if sum, ok := im.old.seen[name]; ok {
+			seen[name] = sum
 		}
 	}
 	return seen

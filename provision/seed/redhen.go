@@ -177,6 +177,10 @@ type tomlTable struct {
 }
 
 func openTOML(b []byte, p *problems) (*tomlTable, bool) {
+	if line := tooDeep(b); line > 0 {
+		p.broken(line, "too much nests or follows here; this is no settings file")
+		return nil, false
+	}
 	m := map[string]any{}
 	if err := toml.Unmarshal(b, &m); err != nil {
 		line := 0
@@ -187,6 +191,35 @@ func openTOML(b []byte, p *problems) (*tomlTable, bool) {
 		return nil, false
 	}
 	return &tomlTable{m: m, p: p}, true
+}
+
+// tooDeep returns the line where a file nests deeper than any settings file does, 0
+// for none: on 64 KiB of opened braces the decoder would work for minutes. Comments
+// apart it does not look at quotes: no honest value is full of brackets or dots either.
+func tooDeep(b []byte) int {
+	const deepest, dotted = 30, 80
+	depth, n := 0, 0
+	for line := range bytes.Lines(b) {
+		n++
+		if bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
+			continue
+		}
+		if bytes.Count(line, []byte(".")) > dotted {
+			return n
+		}
+		for _, c := range line {
+			switch c {
+			case '[', '{':
+				depth++
+			case ']', '}':
+				depth = max(0, depth-1)
+			}
+			if depth > deepest {
+				return n
+			}
+		}
+	}
+	return 0
 }
 
 // take removes a key; ok says whether its value, if any, has the right type. A

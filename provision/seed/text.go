@@ -24,24 +24,44 @@ func readWifiText(b []byte, p *problems) (s Seed) {
 	if !slices.ContainsFunc(lines, func(l textLine) bool { return l.key != "" }) {
 		return readTwoLines(lines, p)
 	}
-	var w Wifi
-	first, broken := 0, false
-	end := func() {
-		if w.SSID != "" && !broken {
-			s.addWifi(w, p, first)
+	var names []int // where networks begin
+	for i, l := range lines {
+		if l.key == "name" {
+			names = append(names, i)
 		}
-		w, broken = Wifi{}, false
 	}
+	switch {
+	case len(names) == 1:
+		names[0] = 0 // of one network the lines may come in any order
+	case len(names) > 1 && lines[0].key == "password":
+		p.broken(lines[0].number, "a password stands above the first name; write the name of each Wi-Fi above its password")
+		return s
+	}
+	for i, from := range names {
+		to := len(lines)
+		if i+1 < len(names) {
+			to = names[i+1]
+		}
+		readBlock(lines[from:to], &s, p)
+	}
+	if len(s.Wifi) == 0 && !p.lost {
+		p.broken(0, "there is no line with the name of a Wi-Fi")
+	}
+	return s
+}
+
+// readBlock reads the lines of one network.
+func readBlock(lines []textLine, s *Seed, p *problems) {
+	var w Wifi
+	ok := true
 	for _, l := range lines {
 		switch l.key {
 		case "name":
-			end()
-			first = l.number
-			broken = !p.text(l.number, "name", l.value, checkSSID, &w.SSID)
+			ok = p.text(l.number, "name", l.value, checkSSID, &w.SSID)
 		case "password":
 			if wrong := w.setKey(l.value); wrong != "" {
 				p.broken(l.number, "%s", wrong)
-				broken = true
+				ok = false
 			}
 		case "hidden":
 			w.Hidden = isYes(l.value)
@@ -52,11 +72,9 @@ func readWifiText(b []byte, p *problems) (s Seed) {
 			p.broken(l.number, "this line is not understood; it begins with name, password, country or hidden, then a colon")
 		}
 	}
-	end()
-	if len(s.Wifi) == 0 && !p.lost {
-		p.broken(0, "there is no line with the name of a Wi-Fi")
+	if ok && w.SSID != "" {
+		s.addWifi(w, p, lines[0].number)
 	}
-	return s
 }
 
 func readTwoLines(lines []textLine, p *problems) (s Seed) {

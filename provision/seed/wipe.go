@@ -11,8 +11,9 @@ import (
 const (
 	// sector is what a card writes as a whole.
 	sector = 512
-	// mark begins a file that is being wiped. It lies within one sector.
-	mark = "#redhen!"
+	// mark begins a file that is being wiped. It lies within one sector, and no text
+	// begins so.
+	mark = "#\x00redhen"
 	// wiped begins a file that was wiped, followed by a digest of all after the first line.
 	wiped = "# redhen has read this file "
 )
@@ -63,10 +64,7 @@ func commented(b []byte) string {
 // matter. A request is removed while it bears the mark.
 func (f *found) wipe(card Folder) error {
 	if f.size < int64(len(mark)) {
-		if f.once {
-			return card.Remove(f.name)
-		}
-		return nil // too short for any secret
+		return card.Remove(f.name) // a request without a word; other short files are kept
 	}
 	h, err := card.Open(f.name)
 	if err != nil {
@@ -94,7 +92,7 @@ func blank(h File, size int64) error {
 	if err := writeSync(h, []byte(mark), 0); err != nil {
 		return err
 	}
-	blanks := bytes.Repeat([]byte("\n"), 64<<10)
+	blanks := bytes.Repeat([]byte("\n"), int(min(size, MaxFile)))
 	for at := int64(len(mark)); at < size; at += int64(len(blanks)) {
 		if _, err := h.WriteAt(blanks[:min(int64(len(blanks)), size-at)], at); err != nil {
 			return err
