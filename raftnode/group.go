@@ -35,6 +35,9 @@ type group struct {
 	asleep bool
 	calm   int // ticks in a row in which there was nothing to do
 
+	confAsked bool   // a change of membership was proposed and is not in the log yet
+	confAt    uint64 // index of the last one in the log, or above it
+
 	installing bool          // a snapshot is being put in place
 	held       []*pb.Message // storage appends that wait for it
 	fetching   *fetching     // a snapshot is on its way here; nil: none
@@ -87,6 +90,9 @@ func newGroup(n *Node, rep *replica) (*group, error) {
 		return nil, fmt.Errorf("start raft of shard %s: %w", g.shard, err)
 	}
 	g.rn = rn
+	if g.confAt, err = rep.log.LastIndex(); err != nil { // nobody has looked at the tail
+		return nil, err
+	}
 	return g, nil
 }
 
@@ -261,9 +267,8 @@ func (g *group) ready() {
 			}
 		}
 	}
-	if term := g.rn.BasicStatus().GetTerm(); term != g.term {
-		g.term = term
-	}
+	g.confAsked = false // if raft took it, noteConf has seen it
+	g.term = g.rn.BasicStatus().GetTerm()
 	g.rep.publish(g)
 }
 
@@ -286,6 +291,7 @@ func (g *group) leaderIs(id ident.ReplicaID) {
 
 // append makes raft's log write durable, in order; its answers go out after.
 func (g *group) append(m *pb.Message) {
+	g.noteConf(m.GetEntries())
 	switch {
 	case g.installing:
 		g.held = append(g.held, m)

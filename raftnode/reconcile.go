@@ -219,6 +219,7 @@ func (g *group) change(boxes map[ident.ReplicaID]ident.BoxID, parts ...*pb.ConfC
 		g.n.log.Debug("conf change not proposed", "shard", g.shard, "err", err)
 		return false
 	}
+	g.confAsked = true
 	g.n.log.Info("conf change proposed", "shard", g.shard, "change", pb.ConfChangesToString(parts))
 	return true
 }

@@ -352,6 +352,9 @@ func (r *replica) applyNow(m *pb.Message) {
 		}
 		index = e.GetIndex()
 	}
+	if len(changes) > 0 {
+		r.flushNow() // a restart must not lead again with the members of before
+	}
 	r.n.mail.put(func() {
 		if g := r.n.groupOf(r); g != nil {
 			g.applied(changes, index, m.GetResponses())

@@ -519,3 +519,47 @@ func TestASnapshotsResetOverALongerLogGoesOnAfterAPowerCut(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEntryThatWouldStopTheShardIsNotProposed(t *testing.T) {
+	alone(t, func(t *testing.T, n *lone) {
+		g := n.shard(7)
+		for name, e := range map[string]entry{
+			"too many holders": {Kind: entryWrite, Holders: make([]ident.ReplicaID, maxReplicas+1)},
+			"too large":        {Kind: entryWrite, Body: make([]byte, maxEntry)},
+		} {
+			n.do(func() {
+				if err := n.propose(7, n.cfg.Box, e); err == nil {
+					t.Errorf("%s: proposed", name)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		if err := g.rep.failure(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAChangeOfMembersIsDurableBeforeItIsInForce(t *testing.T) {
+	other := boxNamed(t, "other").BoxID()
+	alone(t, func(t *testing.T, n *lone) {
+		g := n.shard(7, other)
+		var before uint64
+		n.do(func() {
+			before = appliedIndex(g.rep.state)
+			g.change(nil, change(pb.ConfChangeRemoveNode, 2))
+		})
+		for range 10_000 {
+			done := false
+			n.do(func() {
+				if done = !g.mem.has(2); done && g.rep.state.Durable() <= before {
+					t.Errorf("raft has the new members, the state has synced entry %d, of %d", g.rep.state.Durable(), appliedIndex(g.rep.state))
+				}
+			})
+			if done {
+				return
+			}
+		}
+		t.Error("the members were not changed")
+	})
+}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"redhen/provision/ident"
 	"redhen/provision/wire"
 	"redhen/raftnode/catalog"
@@ -188,15 +190,45 @@ func (n *Node) propose(shard ident.ShardID, by ident.BoxID, e entry) error {
 	if err := g.rep.failure(); err != nil {
 		return err
 	}
+	if e.Kind == entryWrite && g.changing() {
+		return errChanging
+	}
+	b := e.encode()
+	if _, err := decodeEntry(b); err != nil { // applied, it would stop the shard everywhere
+		return err
+	}
 	g.touch()
-	if err := g.rn.Propose(e.encode()); err != nil {
+	if err := g.rn.Propose(b); err != nil {
 		return err
 	}
 	g.wrote(by)
 	return nil
 }
 
-var errNotLeader = errors.New("this box does not lead the shard")
+var (
+	errNotLeader = errors.New("this box does not lead the shard")
+	errChanging  = errors.New("the shard's members are being changed")
+)
+
+// changing reports whether a change of membership may stand in the log that is not
+// in force here. A write behind it would be committed by the majority before it and
+// be answered as kept by the one after it: when a second house begins to vote, as
+// kept in two houses, of which one has it. It is refused until the change is in force.
+func (g *group) changing() bool {
+	return g.confAsked || g.rn.BasicStatus().Applied < g.confAt
+}
+
+// noteConf follows where the last change of membership stands in the log.
+func (g *group) noteConf(entries []*pb.Entry) {
+	for i, e := range entries {
+		if i == 0 && e.GetIndex() <= g.confAt { // replaced
+			g.confAt = e.GetIndex() - 1
+		}
+		if t := e.GetType(); t == pb.EntryConfChange || t == pb.EntryConfChangeV2 {
+			g.confAt = e.GetIndex()
+		}
+	}
+}
 
 // wrote lets leadership follow a box that keeps writing.
 func (g *group) wrote(by ident.BoxID) {
