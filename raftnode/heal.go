@@ -209,7 +209,7 @@ func (n *Node) rebuilt(rep *replica, path string, index uint64) {
 		return
 	}
 	n.log.Info("state fetched again", "shard", rep.shard, "index", index)
-	n.mended(rep.shard)
+	n.mended(rep.shard, mends{states: 1})
 	n.replaceReplica(rep, rep.id)
 }
 
@@ -303,7 +303,7 @@ func (n *Node) renumbered(rep *replica, id ident.ReplicaID) {
 		return
 	}
 	n.log.Info("replica has a new number", "shard", rep.shard, "replica", id)
-	n.mended(rep.shard)
+	n.mended(rep.shard, mends{logs: 1})
 	n.replaceReplica(rep, id)
 }
 

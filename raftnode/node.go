@@ -104,7 +104,7 @@ type Node struct {
 	known    map[ident.BoxID]bool // active boxes, by the roster
 	news     chan struct{}        // closed and renewed when the circle shard changes
 	troubles map[ident.ShardID]error
-	mends    map[ident.ShardID]int
+	mends    map[ident.ShardID]mends
 	leaders  map[ident.ShardID]ident.BoxID // of shards not held here, as last heard
 	distance map[ident.BoxID]time.Duration // round trip of the last beat
 	ended    bool
@@ -138,7 +138,7 @@ func Open(cfg Config) (*Node, error) {
 		known:    map[ident.BoxID]bool{},
 		news:     make(chan struct{}),
 		troubles: map[ident.ShardID]error{},
-		mends:    map[ident.ShardID]int{},
+		mends:    map[ident.ShardID]mends{},
 		leaders:  map[ident.ShardID]ident.BoxID{},
 		distance: map[ident.BoxID]time.Duration{},
 		heard:    map[ident.BoxID]time.Time{},

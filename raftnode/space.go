@@ -172,7 +172,7 @@ func (s *Space) get(ctx context.Context, h chunk.Hash) ([]byte, error) {
 		if err := s.n.cfg.Chunks.PutNamed(h, b); err != nil {
 			s.n.log.Warn("mend chunk", "chunk", h, "err", err)
 		} else if damaged {
-			s.n.mended(s.id)
+			s.n.mended(s.id, mends{chunks: 1})
 		}
 	}
 	return b, nil

@@ -53,7 +53,11 @@ type ShardStatus struct {
 	Members   []MemberStatus  `cbor:"12,keyasint,omitempty"`
 	Failed    string          `cbor:"13,keyasint,omitempty"` // why the replica here stopped
 	Trouble   string          `cbor:"14,keyasint,omitempty"` // what goes wrong in its housekeeping
-	Mended    int             `cbor:"15,keyasint,omitempty"` // damaged chunks replaced since the start
+	Mended    int             `cbor:"15,keyasint,omitempty"` // damage made good since the start: chunks and what follows
+
+	// Of Mended: a state file that was fetched again, and a lost log that cost the replica its number.
+	Rebuilt    int `cbor:"16,keyasint,omitempty"`
+	Renumbered int `cbor:"17,keyasint,omitempty"`
 }
 
 // MemberStatus is one replica of a shard. What it has is known at the leader only.
@@ -105,7 +109,13 @@ func (n *Node) status() Status {
 	for id, s := range spaces {
 		pending, journaled := s.counts()
 		if sh, ok := shards[id]; ok || pending > 0 {
-			sh.Shard, sh.Pending, sh.Journaled, sh.Mended = id, pending, journaled, mended[id]
+			sh.Shard, sh.Pending, sh.Journaled = id, pending, journaled
+			shards[id] = sh
+		}
+	}
+	for id, m := range mended {
+		if sh, ok := shards[id]; ok {
+			sh.Mended, sh.Rebuilt, sh.Renumbered = m.chunks+m.states+m.logs, m.states, m.logs
 			shards[id] = sh
 		}
 	}
@@ -210,11 +220,15 @@ func (n *Node) serveStatus(ctx context.Context, from ident.BoxID, s transport.St
 	}
 }
 
-// mended counts a damaged chunk that was replaced from another house.
-func (n *Node) mended(shard ident.ShardID) {
+// mends counts the damage to one replica that was made good.
+type mends struct{ chunks, states, logs int }
+
+// mended notes damage that was made good from another house.
+func (n *Node) mended(shard ident.ShardID, more mends) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.mends[shard]++
+	m := n.mends[shard]
+	n.mends[shard] = mends{m.chunks + more.chunks, m.states + more.states, m.logs + more.logs}
 }
 
 // houseName is the name of this box's house, for the names of files kept beside others.
