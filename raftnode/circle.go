@@ -74,7 +74,16 @@ func (n *Node) Join(ctx context.Context, id ident.ReplicaID, boxes []ident.BoxID
 		n.known[b] = true
 	}
 	n.mu.Unlock()
+	n.mail.put(func() { n.dropUnborn(ident.CircleShard, id) })
 	return n.begin(ctx, ident.CircleShard, id, nil)
+}
+
+// dropUnborn gives up a replica that never got a state, because the circle now
+// counts this box under another number.
+func (n *Node) dropUnborn(shard ident.ShardID, id ident.ReplicaID) {
+	if g := n.groups[shard]; g != nil && g.id < id && appliedIndex(g.rep.state) == 0 {
+		n.giveUp(g)
+	}
 }
 
 // begin creates a replica here; with a first membership when it is one of those

@@ -137,3 +137,24 @@ func TestApartADecisionWaits(t *testing.T) {
 	_, err := w.AddAccount(t.Context(), "", somebody("mia"))
 	w.wants("add an account", err, "apart")
 }
+
+// A box that asks again for its welcome may have lost its disk: what it promised as
+// a replica is forgotten, so it may not go on under the same number anywhere.
+func TestABoxThatIsWelcomedAgainGetsNewNumbers(t *testing.T) {
+	w := founded(t)
+	oak := w.admitBox("Oak Street", "oak", "ben")
+	before, err := w.welcome(oak)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.renumber(t.Context(), oak); err != nil {
+		t.Fatal(err)
+	}
+	after, err := w.welcome(oak)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Replica <= before.Replica {
+		t.Errorf("replica %d after %d, want a new number", after.Replica, before.Replica)
+	}
+}

@@ -154,11 +154,36 @@ func (c *Circle) admit(ctx context.Context, app pair.Application, change roster.
 		return pair.Welcome{}, err
 	}
 	if r := c.Roster(); r == nil || !r.Active(body.Box) {
-		if err := c.admitNew(ctx, app, change); err != nil {
-			return pair.Welcome{}, err
-		}
+		err = c.admitNew(ctx, app, change)
+	} else {
+		err = c.renumber(ctx, body.Box)
+	}
+	if err != nil {
+		return pair.Welcome{}, err
 	}
 	return c.welcome(body.Box)
+}
+
+// renumber gives every replica of a box a new number. A box that asks again for
+// what it was told may have lost its disk, and with it the votes that it gave under
+// the old numbers.
+func (c *Circle) renumber(ctx context.Context, box ident.BoxID) error {
+	var changes []directory.SetPlacement
+	err := c.look(func(v directory.View) error {
+		for shard, p := range v.Placements() {
+			for i, r := range p.Replicas {
+				if r.Box == box {
+					p.Replicas[i].ID = p.Next
+					changes = append(changes, directory.SetPlacement{Shard: shard, If: p.Version, Replicas: p.Replicas, Next: p.Next + 1})
+				}
+			}
+		}
+		return nil
+	})
+	for i := 0; err == nil && i < len(changes); i++ {
+		_, err = c.command(ctx, directory.Command{SetPlacement: &changes[i]})
+	}
+	return err
 }
 
 func (c *Circle) admitNew(ctx context.Context, app pair.Application, change roster.Change) error {
