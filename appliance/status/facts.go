@@ -24,7 +24,6 @@ type Facts struct {
 	// Outside says that some box of the circle can be reached from the internet.
 	Outside bool
 	Disk    Disk
-	Alarms  []Alarm
 }
 
 // Circle is what the directory says, without what is secret.
@@ -69,15 +68,6 @@ type Petition struct {
 
 // Disk is the room where this box keeps everything. The zero value is not known.
 type Disk struct{ Total, Free int64 }
-
-// Alarm is a fault that the assembler of the box found, such as at its start.
-type Alarm struct {
-	Code  Code
-	Box   ident.BoxID // empty: this one
-	Since time.Time
-	// Detail is for a helper, and may be an error's text.
-	Detail string
-}
 
 // circleCopies is in how many houses the circle's own records must be.
 const circleCopies = 3

@@ -3,12 +3,10 @@ package status
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"redhen/provision/ident"
 	"redhen/raftnode"
-	"redhen/raftnode/directory"
 )
 
 // Bounds of the rules.
@@ -235,57 +233,8 @@ func (s *scene) perBox(rule func(raftnode.ShardStatus) (detail string, ok bool))
 	return list
 }
 
-// isNewer reports whether a copy stopped for something it does not know.
-func isNewer(failed string) bool {
-	return strings.Contains(failed, directory.ErrUnknown.Error()) || strings.Contains(failed, "this version of redhen does not know it")
-}
-
-func findStopped(newer bool) func(*scene) []finding {
-	return func(s *scene) []finding {
-		return s.perBox(func(sh raftnode.ShardStatus) (string, bool) {
-			return sh.Failed, sh.Failed != "" && isNewer(sh.Failed) == newer
-		})
-	}
-}
-
 func findTrouble(s *scene) []finding {
 	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) { return sh.Trouble, sh.Trouble != "" })
-}
-
-func findMended(s *scene) (list []finding) {
-	for _, st := range s.Boxes {
-		n := 0
-		spaces := s.which(func(sp Space) bool {
-			i := slices.IndexFunc(st.Shards, func(sh raftnode.ShardStatus) bool { return sh.Shard == sp.ID && sh.Mended > 0 })
-			if i >= 0 {
-				n += st.Shards[i].Mended
-			}
-			return i >= 0
-		})
-		if n > 0 {
-			list = append(list, s.aboutBox(st.Box, "spaces", spacesWords(spaces), "were", plural(n, "was", "were"),
-				"pieces", capital(numberWord(n))+plural(n, " piece", " pieces")))
-		}
-	}
-	return list
-}
-
-func findAlarms(code Code) func(*scene) []finding {
-	return func(s *scene) (list []finding) {
-		for _, a := range s.Alarms {
-			if a.Code != code {
-				continue
-			}
-			box := a.Box
-			if box == "" {
-				box = s.Self
-			}
-			f := s.aboutBox(box)
-			f.since, f.details = a.Since, []string{a.Detail}
-			list = append(list, f)
-		}
-		return list
-	}
 }
 
 func findDisk(full bool) func(*scene) []finding {

@@ -38,8 +38,6 @@ type Config struct {
 	Outside func() bool
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
-	// Alarms tells the faults that only the assembler of the box knows; nil: none.
-	Alarms func() []Alarm
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -114,9 +112,6 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	}
 	if w.cfg.Outside != nil {
 		f.Outside = w.cfg.Outside()
-	}
-	if w.cfg.Alarms != nil {
-		f.Alarms = w.cfg.Alarms()
 	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {

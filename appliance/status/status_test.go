@@ -116,23 +116,26 @@ func faultScenes() map[Code]Facts {
 		CodeGrowing:        edit(func(s *raftnode.ShardStatus) { s.Members[1].Behind, s.Members[2].Owes = 12, true }),
 		CodeUnheard:        edit(func(s *raftnode.ShardStatus) { s.Leads = false }),
 		CodeStoppedNewer:   edit(func(s *raftnode.ShardStatus) { s.Failed = "entry 9: directory: command of an unknown kind" }),
-		CodeStoppedDamaged: edit(func(s *raftnode.ShardStatus) { s.Failed = "kv: damaged" }),
+		CodeStoppedDamaged: edit(func(s *raftnode.ShardStatus) { s.Failed = raftnode.ErrStateDamaged.Error() }),
+		CodeLogDamaged:     edit(func(s *raftnode.ShardStatus) { s.Failed = raftnode.ErrLogLost.Error() }),
+		CodeStopped:        edit(func(s *raftnode.ShardStatus) { s.Failed = "entry 9: unexpected end" }),
 		CodeTrouble:        edit(func(s *raftnode.ShardStatus) { s.Trouble = "copy state: input/output error" }),
 		CodeMended:         edit(func(s *raftnode.ShardStatus) { s.Mended = 2 }),
+		CodeListMended:     edit(func(s *raftnode.ShardStatus) { s.Mended, s.Rebuilt = 1, 1 }),
+		CodeLogMended:      edit(func(s *raftnode.ShardStatus) { s.Mended, s.Renumbered = 1, 1 }),
 		CodeBytesMissing: edit(func(s *raftnode.ShardStatus) {
 			for i := range s.Members {
 				s.Members[i].Owes = true
 			}
 		}),
 	}
-	full, low, clock, log, gone, outside := whole(3), whole(3), whole(3), whole(3), whole(3), away(whole(3), 3)
+	full, low, clock, gone, outside := whole(3), whole(3), whole(3), whole(3), away(whole(3), 3)
 	full.Disk = Disk{Total: 32e9, Free: 3e6}
 	low.Disk = Disk{Total: 32e9, Free: 2e9}
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()
-	log.Alarms = []Alarm{{Code: CodeLogDamaged, Since: noon, Detail: "segment 7: bad checksum"}}
 	gone.Circle.Petitions = []Petition{{Box: "box 2", Replacement: "box 3", Needs: 1, Since: noon.Add(-50 * time.Hour)}}
 	outside.Outside = false
-	f[CodeDiskFull], f[CodeDiskNearlyFull], f[CodeClock], f[CodeLogDamaged], f[CodePetition], f[CodeOutside] = full, low, clock, log, gone, outside
+	f[CodeDiskFull], f[CodeDiskNearlyFull], f[CodeClock], f[CodePetition], f[CodeOutside] = full, low, clock, gone, outside
 	return f
 }
 

@@ -7,6 +7,7 @@ const (
 	CodeBytesMissing   Code = "bytes-missing"
 	CodeStoppedNewer   Code = "stopped-newer"
 	CodeStoppedDamaged Code = "stopped-damaged"
+	CodeStopped        Code = "stopped"
 	CodeLogDamaged     Code = "log-damaged"
 	CodeDiskFull       Code = "disk-full"
 	CodeHouseAway      Code = "house-away"
@@ -20,6 +21,8 @@ const (
 	CodeTrouble        Code = "housekeeping"
 	CodeFewHouses      Code = "too-few-houses"
 	CodeMended         Code = "mended"
+	CodeListMended     Code = "list-mended"
+	CodeLogMended      Code = "log-mended"
 	CodeOutside        Code = "nobody-outside"
 )
 
@@ -64,22 +67,29 @@ func dangers() []row {
 
 func cares() []row {
 	return []row{{
-		code: CodeLogDamaged, weight: Care, find: findAlarms(CodeLogDamaged),
+		code: CodeLogDamaged, weight: Care, find: findStopped(isLogLost),
 		what:  "The disk of {box} at {house} damaged what the box had noted last.",
 		lost:  "Nothing that another house has too. What was written at {house} alone in the last moments may be.",
-		heals: "The other houses carry on without the copies of {box}.",
-		do:    "Put a new card or disk into {box} and let it join again in its own place.",
+		heals: "{box} takes part again by itself as soon as it has heard from the others; they carry on meanwhile.",
+		do:    "Nothing: wait. If this comes back, replace the card or disk of {box}.",
 		help:  "{keeper}.",
 	}, {
-		code: CodeStoppedNewer, weight: Care, find: findStopped(true),
+		code: CodeStoppedNewer, weight: Care, find: findStopped(isNewer),
 		what:  "{box} at {house} has stopped keeping {spaces}: the other boxes are newer, and it does not understand them.",
 		lost:  nothingLost + " The other houses carry on.",
 		heals: "Nothing by itself, until the box is updated.",
 		do:    "Update {box}.",
 		help:  "{keeper}.",
 	}, {
-		code: CodeStoppedDamaged, weight: Care, find: findStopped(false),
-		what:  "{box} at {house} found damage in its list of {spaces}, and no longer uses that list.",
+		code: CodeStoppedDamaged, weight: Care, find: findStopped(isListDamaged),
+		what:  "{box} at {house} found damage in its list of {spaces}, and does not use that list.",
+		lost:  "Nothing that another house has too.",
+		heals: "It fetches the list from another house as soon as one that has it is in reach; the others carry on meanwhile.",
+		do:    "Nothing: wait. If this comes back, replace the card or disk of {box}.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeStopped, weight: Care, find: findStopped(isOtherStop),
+		what:  "{box} at {house} has stopped keeping {spaces}, because of a fault inside it.",
 		lost:  "Nothing that another house has too.",
 		heals: "The other houses carry on.",
 		do:    "Start {box} again; if this comes back, replace its card or disk.",
@@ -161,6 +171,20 @@ func notes() []row {
 	}, {
 		code: CodeMended, weight: Note, find: findMended,
 		what:  "{pieces} of {spaces} had gone bad on the disk of {box}, and {were} fetched again from another house.",
+		lost:  nothingLost,
+		heals: "It is mended already.",
+		do:    "If this comes back often, replace the card or disk of {box}.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeListMended, weight: Note, find: findMendedLists,
+		what:  "The list of {spaces} had gone bad on the disk of {box}, and was fetched again from another house.",
+		lost:  nothingLost,
+		heals: "It is mended already.",
+		do:    "If this comes back often, replace the card or disk of {box}.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeLogMended, weight: Note, find: findMendedLogs,
+		what:  "What {box} had noted last had gone bad on its disk, and was replaced by what the other houses have.",
 		lost:  nothingLost,
 		heals: "It is mended already.",
 		do:    "If this comes back often, replace the card or disk of {box}.",

@@ -1,0 +1,62 @@
+package status
+
+import (
+	"slices"
+	"strings"
+
+	"redhen/raftnode"
+	"redhen/raftnode/directory"
+)
+
+// Why a copy stopped. isNewer: for something it does not know.
+func isNewer(failed string) bool {
+	return strings.Contains(failed, directory.ErrUnknown.Error()) || strings.Contains(failed, "this version of redhen does not know it")
+}
+
+func isLogLost(failed string) bool { return strings.Contains(failed, raftnode.ErrLogLost.Error()) }
+func isListDamaged(failed string) bool {
+	return strings.Contains(failed, raftnode.ErrStateDamaged.Error())
+}
+
+func isOtherStop(failed string) bool {
+	return !isNewer(failed) && !isLogLost(failed) && !isListDamaged(failed)
+}
+
+func findStopped(why func(failed string) bool) func(*scene) []finding {
+	return func(s *scene) []finding {
+		return s.perBox(func(sh raftnode.ShardStatus) (string, bool) {
+			return sh.Failed, sh.Failed != "" && why(sh.Failed)
+		})
+	}
+}
+
+// findMended tells of pieces of files; lists and logs have rows of their own.
+func findMended(s *scene) (list []finding) {
+	for _, st := range s.Boxes {
+		n := 0
+		spaces := s.which(func(sp Space) bool {
+			i := slices.IndexFunc(st.Shards, func(sh raftnode.ShardStatus) bool { return sh.Shard == sp.ID && pieces(sh) > 0 })
+			if i >= 0 {
+				n += pieces(st.Shards[i])
+			}
+			return i >= 0
+		})
+		if n > 0 {
+			list = append(list, s.aboutBox(st.Box, "spaces", spacesWords(spaces), "were", plural(n, "was", "were"),
+				"pieces", capital(numberWord(n))+plural(n, " piece", " pieces")))
+		}
+	}
+	return list
+}
+
+func pieces(sh raftnode.ShardStatus) int { return sh.Mended - sh.Rebuilt - sh.Renumbered }
+
+func findMendedLists(s *scene) []finding {
+	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) { return "fetched", sh.Rebuilt > 0 })
+}
+
+func findMendedLogs(s *scene) []finding {
+	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) {
+		return "renumbered", sh.Renumbered > 0 && sh.Failed == ""
+	})
+}
