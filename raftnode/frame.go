@@ -71,6 +71,7 @@ type tellWhole struct {
 	From    ident.ReplicaID `cbor:"2,keyasint"`
 	Whole   bool            `cbor:"3,keyasint,omitempty"`
 	Applied uint64          `cbor:"4,keyasint,omitempty"`
+	Busy    bool            `cbor:"5,keyasint,omitempty"` // a snapshot is on its way here, or being put in place
 }
 
 // askCounted is the question of a replica that the placement does not name any

@@ -323,16 +323,46 @@ func TestALostAnswerToASnapshotIsNoEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		for shardAt(t, ctx, late, space).Applied < 60 {
-			sent := slices.ContainsFunc(c.Said.Of("", "sending snapshot"), func(l raftnodetest.Line) bool {
-				return strings.Contains(l.Attrs, space.String())
-			})
-			cut.Store(sent)
+			cut.Store(len(snapshotsOf(c, space)) > 0)
 			time.Sleep(5 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
 		cut.Store(false)
 		mustPut(t, ctx, c.Box("a"), space, "more", []byte("y"))
 		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
+	})
+}
+
+// TestALostSnapshotMessageIsNoEnd guards the same for the message that tells of it.
+func TestALostSnapshotMessageIsNoEnd(t *testing.T) {
+	inThree(t, raftnodetest.Config{KeepEntries: 4, CutEntries: 8}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		late := c.Box("c")
+		late.Crash()
+		for i := range 60 {
+			mustPut(t, ctx, c.Box("a"), space, fmt.Sprintf("f%d", i), []byte("x"))
+		}
+		time.Sleep(10 * time.Second) // the log is cut
+		var lost atomic.Int64
+		c.Mesh.SetFilter(func(_, to ident.BoxID, _ []byte) bool {
+			drop := to == late.Key.BoxID() && len(snapshotsOf(c, space)) == 1 && lost.Load() == 0
+			if drop {
+				lost.Add(1)
+			}
+			return !drop
+		})
+		if err := late.Start(); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
+		if lost.Load() != 1 {
+			t.Error("no message was lost")
+		}
+	})
+}
+
+func snapshotsOf(c *raftnodetest.Circle, space ident.ShardID) []raftnodetest.Line {
+	return slices.DeleteFunc(c.Said.Of("", "sending snapshot"), func(l raftnodetest.Line) bool {
+		return !strings.Contains(l.Attrs, space.String())
 	})
 }
 

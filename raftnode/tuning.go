@@ -22,6 +22,7 @@ const (
 	flushEvery       = 3 * time.Second
 	flushEntries     = 500
 	snapshotHold     = 2 * time.Minute  // a copy of the state stays fresh so long
+	snapshotUnheard  = 4 * time.Second  // a box that says for so long that it fetches none was not told
 	snapshotPatience = 30 * time.Minute // a box may take so long to fetch one
 	planEvery        = 2 * time.Second
 	matchSlack       = 64 // entries that a learner may lag when it becomes a voter

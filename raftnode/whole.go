@@ -48,17 +48,25 @@ func (n *Node) tellWhole(rep *replica) {
 
 func (g *group) answerWhole(to ident.BoxID) {
 	applied := appliedIndex(g.rep.state) // before owes: a later entry may add to it
-	t := tellWhole{g.shard, g.id, !g.rep.debt.owes() && g.rep.failure() == nil && applied > 0, applied}
+	t := tellWhole{
+		Shard: g.shard, From: g.id, Applied: applied, Busy: g.fetching != nil || g.installing,
+		Whole: !g.rep.debt.owes() && g.rep.failure() == nil && applied > 0,
+	}
 	g.n.post(to, func(f *frame) { f.Tell = append(f.Tell, t) }, 32)
 }
 
+// hearWhole notes it. Of a snapshot it says whether that has arrived, or was never
+// heard of: raft itself would wait for ever for an answer that was lost, or for the
+// answer to a message that was.
 func (g *group) hearWhole(t tellWhole) {
 	g.whole[t.From] = wholeness{t.Whole, t.Applied}
-	if g.sending[t.From].IsZero() {
+	since, sending := g.sending[t.From]
+	pr, ok := g.rn.Status().Progress[uint64(t.From)]
+	if !sending || !ok || t.Busy {
 		return
 	}
-	if pr, ok := g.rn.Status().Progress[uint64(t.From)]; ok && t.Applied >= pr.PendingSnapshot {
-		g.hearLost(lostPart{g.shard, t.From}) // it arrived, and the answer to raft was lost
+	if t.Applied >= pr.PendingSnapshot || g.n.now().Sub(since) > snapshotUnheard {
+		g.hearLost(lostPart{g.shard, t.From})
 	}
 }
 
