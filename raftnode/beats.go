@@ -3,6 +3,7 @@ package raftnode
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"time"
 
@@ -56,11 +57,35 @@ func (b *beats) send() {
 			p.sent = 0
 		}
 		b.n.post(box, func(f *frame) { f.Beat = beat }, 64)
-		if !p.last.IsZero() && !b.alive(box) {
+	}
+	b.noticeSilence()
+}
+
+// noticeSilence wakes what is shared with boxes that fell silent, also those that
+// are in the circle no more and are sent nothing.
+func (b *beats) noticeSilence() {
+	for _, box := range slices.Sorted(maps.Keys(b.peers)) {
+		if p := b.peers[box]; !p.last.IsZero() && !b.alive(box) {
 			p.last = time.Time{}
 			b.n.log.Info("box fell silent", "box", box.Short())
 			b.n.lostSight(box)
 			b.n.wakeShared(box, true)
+		}
+	}
+	b.n.seekLeaders()
+}
+
+// seekLeaders has the others wake the shards that are awake here and know no
+// leader: it may sleep, and a replica without a vote never asks for one.
+func (n *Node) seekLeaders() {
+	for shard, g := range n.groups {
+		if g.asleep || g.lead != 0 || g.rep.failure() != nil || g.rep.leadless() < beatMissing {
+			continue
+		}
+		for _, box := range g.mem.boxes {
+			if box != n.cfg.Box && n.beats.alive(box) {
+				n.post(box, func(f *frame) { f.Wake = append(f.Wake, wakeCall{shard}) }, 16)
+			}
 		}
 	}
 }
@@ -101,7 +126,8 @@ func (b *beats) hear(from ident.BoxID, beat beat) {
 }
 
 // digest sums up the sleeping shards that leader leads and other shares, with
-// their terms; a replica that stopped does not sleep, so that the others find another leader. Both boxes compute it from what they know; a difference wakes.
+// their terms; a replica that stopped does not sleep, so that the others find
+// another leader. Both boxes compute it from what they know; a difference wakes.
 func (n *Node) digest(leader, other ident.BoxID) uint64 {
 	var shards []ident.ShardID
 	for shard, g := range n.groups {

@@ -9,10 +9,11 @@ import (
 )
 
 // leaderOf returns the box that leads a shard as far as this box knows: from its
-// own replica, from what the last call heard, else some box that holds one.
+// own replica, from what the last call heard, else some box that holds one. A replica
+// that stopped, or has heard of no leader for long, may be the only one.
 func (n *Node) leaderOf(ctx context.Context, shard ident.ShardID) (ident.BoxID, error) {
 	if rep := n.replica(shard); rep != nil {
-		if err := rep.failure(); err == nil {
+		if err := rep.failure(); err == nil && rep.leadless() < apartAfter {
 			return n.ownLeader(ctx, rep)
 		}
 	}
@@ -21,6 +22,9 @@ func (n *Node) leaderOf(ctx context.Context, shard ident.ShardID) (ident.BoxID, 
 	}
 	holders := n.holders(shard)
 	if len(holders) == 0 {
+		if rep := n.replica(shard); rep != nil && rep.failure() == nil {
+			return n.ownLeader(ctx, rep)
+		}
 		return "", ErrApart
 	}
 	next := holders[n.turn.Add(1)%uint64(len(holders))]
@@ -54,7 +58,7 @@ func (r *replica) wake() {
 
 func (n *Node) hintLeader(shard ident.ShardID) ident.BoxID {
 	if rep := n.replica(shard); rep != nil && rep.failure() == nil {
-		if v := rep.seen.Load(); v != nil {
+		if v := rep.seen.Load(); v != nil && v.leadBox != "" {
 			return v.leadBox
 		}
 	}

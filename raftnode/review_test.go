@@ -563,3 +563,90 @@ func TestAChangeOfMembersIsDurableBeforeItIsInForce(t *testing.T) {
 		t.Error("the members were not changed")
 	})
 }
+
+func TestAStoppedReplicaIsNoLeader(t *testing.T) {
+	other := boxNamed(t, "other").BoxID()
+	alone(t, func(t *testing.T, n *lone) {
+		g := n.shard(7, other)
+		if got := n.hintLeader(7); got != n.cfg.Box {
+			t.Fatalf("it leads, and points to %q", got)
+		}
+		g.rep.fail(errors.New("for the test"))
+		if got := n.hintLeader(7); got != "" {
+			t.Errorf("it stopped, and points to %q: who asks would ask again for ever", got)
+		}
+	})
+}
+
+// following begins a shard here as a learner, of which another box has the vote.
+func (n *lone) following(id ident.ShardID, voter ident.BoxID) {
+	n.t.Helper()
+	m := members{
+		conf:  &pb.ConfState{Voters: []uint64{2}, Learners: []uint64{1}},
+		boxes: map[ident.ReplicaID]ident.BoxID{1: n.cfg.Box, 2: voter},
+	}
+	if err := n.begin(n.t.Context(), id, 1, &m); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func TestALearnerWithoutALeaderWakesTheOthers(t *testing.T) {
+	other := boxNamed(t, "other").BoxID()
+	alone(t, func(t *testing.T, n *lone) {
+		woken := make(chan ident.ShardID, 100)
+		n.mesh.Join(other).Receive(func(_ ident.BoxID, b []byte) {
+			f, err := decodeFrame(b)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, w := range f.Wake {
+				woken <- w.Shard
+			}
+		})
+		n.following(7, other)
+		for range 10 {
+			time.Sleep(time.Second)
+			n.do(func() { n.beats.hear(other, beat{Boot: 1, Digest: n.digest(other, n.cfg.Box)}) })
+		}
+		select {
+		case shard := <-woken:
+			if shard != 7 {
+				t.Errorf("woke shard %v", shard)
+			}
+		default:
+			t.Error("a sleeping leader would not hear of the replica, which never asks for votes")
+		}
+	})
+}
+
+func TestAWriteFindsALeaderThatTheReplicaHereDoesNotKnow(t *testing.T) {
+	other := boxNamed(t, "other").BoxID()
+	alone(t, func(t *testing.T, n *lone) {
+		n.following(7, other)
+		time.Sleep(apartAfter + time.Second)
+		n.rememberLeader(7, other)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if got, err := n.leaderOf(ctx, 7); got != other {
+			t.Errorf("got %q, %v; want the box that was said to lead", got, err)
+		}
+	})
+}
+
+func TestABoxThatLeftTheCircleFallsSilentToo(t *testing.T) {
+	other := boxNamed(t, "other").BoxID()
+	alone(t, func(t *testing.T, n *lone) {
+		n.following(7, other)
+		n.do(func() {
+			g := n.groups[7]
+			n.beats.hear(other, beat{Boot: 1})
+			g.lead, g.asleep = 2, true
+		})
+		time.Sleep(2 * beatMissing)
+		n.do(func() {
+			if n.groups[7].asleep {
+				t.Error("the shard sleeps on, behind a leader that is gone")
+			}
+		})
+	})
+}
