@@ -175,6 +175,7 @@ func (n *Node) giveUp(g *group) {
 			os.Remove(f)
 		}
 	})
+	g.rep.end()
 }
 
 // useNumber notes durably that the replica, and all before it, are never to begin
@@ -224,6 +225,17 @@ func (n *Node) houseOf(box ident.BoxID) ident.HouseID {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.houses[box]
+}
+
+// circleNews has the circle shard followed soon, once for any number of entries.
+func (n *Node) circleNews() {
+	if n.following.Swap(true) {
+		return
+	}
+	n.mail.put(func() {
+		n.following.Store(false)
+		n.followCircle()
+	})
 }
 
 // followCircle does what the circle shard says: who is there, and which replicas
@@ -364,6 +376,7 @@ func (n *Node) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var refused error
 	for _, c := range changes {
 		out, err := n.Command(ctx, directory.Command{SetPlacement: &directory.SetPlacement{
 			Shard: c.Shard, If: versions[c.Shard], Replicas: c.Replicas, Next: c.Next,
@@ -372,8 +385,11 @@ func (n *Node) plan(ctx context.Context) error {
 			return err
 		}
 		n.log.Info("placement", "shard", c.Shard, "why", c.Why, "outcome", string(out.Code))
+		if out.Code != directory.Done {
+			refused = fmt.Errorf("placement of shard %s: %s", c.Shard, out.Code)
+		}
 	}
-	return nil
+	return refused
 }
 
 // First returns the replicas that a new space should begin with.
@@ -427,22 +443,30 @@ func planInput(v directory.View, versions map[ident.ShardID]uint64) ([]placement
 	return boxes, spaces
 }
 
-// keepPlanning plans every few seconds while this box leads the circle shard.
+// keepPlanning plans every few seconds while this box leads the circle shard, and
+// at its news; not at the news that its own plan was refused.
 func (n *Node) keepPlanning(ctx context.Context) {
 	tick := time.NewTicker(planEvery)
 	defer tick.Stop()
+	refused := false
 	for {
+		news := n.News()
+		if refused {
+			news = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-n.News():
+		case <-news:
 		}
+		refused = false
 		if rep := n.replica(ident.CircleShard); rep == nil || !rep.leads() {
 			continue
 		}
 		try, end := context.WithTimeout(ctx, attemptFor)
 		if err := n.plan(try); err != nil && ctx.Err() == nil {
+			refused = true
 			n.log.Debug("plan", "err", err)
 		}
 		end()

@@ -214,7 +214,7 @@ func (n *Node) sources(shard ident.ShardID, first []ident.BoxID) []ident.BoxID {
 // replaced is told that a snapshot took the place of a replica's state.
 func (n *Node) replaced(r *replica) {
 	if r.shard == ident.CircleShard {
-		n.mail.put(n.followCircle)
+		n.circleNews()
 		return
 	}
 	r.debt.rescan()

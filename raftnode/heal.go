@@ -13,6 +13,7 @@ import (
 	"redhen/raftnode/directory"
 	"redhen/raftnode/kv"
 	"redhen/raftnode/placement"
+	"redhen/raftnode/raftlog"
 	"redhen/raftnode/transport"
 )
 
@@ -119,12 +120,16 @@ func (n *Node) reopen(rep *replica) {
 		if err := rep.state.Close(); err != nil {
 			n.log.Warn("close state", "shard", rep.shard, "err", err)
 		}
-		n.mail.put(func() { n.replaceReplica(rep, rep.id) })
+		// What the old group gave to the log comes before what the new one reads of it.
+		n.cfg.Log.Submit(raftlog.Write{Shard: rep.shard, Done: func(error) {
+			n.mail.put(func() { n.replaceReplica(rep, rep.id) })
+		}})
 	})
 }
 
 // replaceReplica puts a freshly opened replica in the place of rep; on the loop.
 func (n *Node) replaceReplica(rep *replica, id ident.ReplicaID) {
+	rep.end()
 	fresh, err := openReplica(n, rep.shard, id)
 	if err == nil {
 		n.mu.Lock()

@@ -41,6 +41,8 @@ func (n *Node) ownLeader(ctx context.Context, rep *replica) (ident.BoxID, error)
 		rep.wake()
 		select {
 		case <-change:
+		case <-rep.life.Done(): // given up, or begun anew
+			return "", errNotLeader
 		case <-ctx.Done():
 			return "", ErrApart
 		}

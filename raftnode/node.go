@@ -110,11 +110,13 @@ type Node struct {
 	ended    bool
 	heard    map[ident.BoxID]time.Time // of the last beat
 
-	turn atomic.Uint64 // to take turns, and to tell tries apart
+	turn      atomic.Uint64 // to take turns, and to tell tries apart
+	following atomic.Bool   // the circle shard will be followed soon
 
 	tasks   sync.WaitGroup
-	life    context.Context // Run's; tasks end with it
-	started chan struct{}   // closed once life is set
+	life    context.Context // tasks end with it, and it with Run
+	end     context.CancelFunc
+	started chan struct{} // closed when Run begins
 }
 
 // Open reads what the box has on disk. Nothing moves before Run.
@@ -144,6 +146,7 @@ func Open(cfg Config) (*Node, error) {
 		heard:    map[ident.BoxID]time.Time{},
 		started:  make(chan struct{}),
 	}
+	n.life, n.end = context.WithCancel(context.Background())
 	for _, b := range cfg.Known {
 		n.known[b] = true
 	}
@@ -154,6 +157,7 @@ func Open(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	if err := n.openAll(); err != nil {
+		n.end()
 		n.close()
 		return nil, err
 	}
@@ -206,12 +210,10 @@ func (n *Node) now() time.Time { return n.cfg.Now() }
 // Run drives everything until ctx ends, then hands leadership away and closes
 // what Open opened. It returns the reason when it ends by itself.
 func (n *Node) Run(ctx context.Context) error {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	n.life = life
 	close(n.started)
 	defer n.close()
 	defer n.tasks.Wait()
-	defer end()
+	defer n.end()
 	n.mu.Lock()
 	reps := make([]*replica, 0, len(n.replicas))
 	for _, rep := range n.replicas {
@@ -384,7 +386,7 @@ func (n *Node) startGroup(rep *replica) error {
 	}
 	n.spawn(rep.run)
 	if rep.shard != ident.CircleShard {
-		n.spawn(rep.debt.run)
+		n.spawn(func(context.Context) { rep.debt.run(rep.life) })
 		rep.debt.kick()
 	}
 	g.touch()

@@ -418,6 +418,8 @@ func (r *replica) reach(ctx context.Context, index uint64) error {
 		}
 		select {
 		case <-change:
+		case <-r.life.Done():
+			return fmt.Errorf("%w: the replica here has ended", ErrApart)
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", ErrApart, ctx.Err())
 		}

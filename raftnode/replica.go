@@ -40,6 +40,8 @@ type replica struct {
 	work      *mail // for the applier
 	unflushed bool  // the applier's: the last flush failed
 	debt      *debt
+	life      context.Context // ends when the replica is given up or begun anew, and with the Node
+	end       context.CancelFunc
 
 	// Set by openReplica, for startGroup: what must be healed before raft may run.
 	damaged bool // the state must be fetched
@@ -91,6 +93,7 @@ func openReplica(n *Node, shard ident.ShardID, id ident.ReplicaID) (*replica, er
 		n: n, shard: shard, id: id, work: newMail(), change: make(chan struct{}), path: n.statePath(shard, id),
 	}
 	r.debt = newDebt(r)
+	r.life, r.end = context.WithCancel(n.life)
 	if err := r.openState(); err != nil {
 		return nil, fmt.Errorf("shard %s: %w", shard, err)
 	}
@@ -264,11 +267,17 @@ func (r *replica) bootstrap(m members) error {
 	return r.endReset()
 }
 
-// run applies what is put to work until ctx ends.
-func (r *replica) run(ctx context.Context) {
+// run applies what is put to work until the replica ends, and then what is left:
+// its files are closed and removed by it.
+func (r *replica) run(node context.Context) {
 	for {
 		select {
-		case <-ctx.Done():
+		case <-r.life.Done():
+			for _, f := range r.work.take() {
+				if node.Err() == nil {
+					f()
+				}
+			}
 			return
 		case <-r.work.ready:
 			for _, f := range r.work.take() {

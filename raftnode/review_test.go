@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -19,6 +20,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/wire"
+	"redhen/raftnode/catalog"
 	"redhen/raftnode/chunk"
 	"redhen/raftnode/kv"
 	"redhen/raftnode/raftlog"
@@ -648,5 +650,158 @@ func TestABoxThatLeftTheCircleFallsSilentToo(t *testing.T) {
 				t.Error("the shard sleeps on, behind a leader that is gone")
 			}
 		})
+	})
+}
+
+func TestADamagedJournalIsKeptAsideAndSaid(t *testing.T) {
+	alone(t, func(t *testing.T, n *lone) {
+		n.shard(7)
+		if err := n.end(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(n.dir, "journal", ident.ShardID(7).String()+".db")
+		if err := os.WriteFile(path, bytes.Repeat([]byte("not a journal"), 1000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			n.start()
+			st, err := n.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(st.Shards) != 1 || !strings.Contains(st.Shards[0].Trouble, ErrJournalDamaged.Error()) {
+				t.Errorf("status: got %+v, want that the journal was damaged", st.Shards)
+			}
+			if err := n.end(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.start()
+		if files, _ := filepath.Glob(path + ".damaged-*"); len(files) != 1 {
+			t.Errorf("kept aside: %v", files)
+		}
+	})
+}
+
+func TestTheLoopDoesNotWaitForAJournal(t *testing.T) {
+	alone(t, func(t *testing.T, n *lone) {
+		n.shard(7)
+		s := n.Space(7)
+		s.mu.Lock() // as while the journal is synced
+		n.do(func() { n.status() })
+		s.mu.Unlock()
+	})
+}
+
+func TestAReplicaBegunAnewReadsTheLogToItsEnd(t *testing.T) {
+	other := boxNamed(t, "other").BoxID()
+	alone(t, func(t *testing.T, n *lone) {
+		n.following(7, other)
+		time.Sleep(time.Second)
+		slow := make(chan struct{})
+		n.log.Submit(raftlog.Write{Shard: 99, Done: func(error) { <-slow }}) // a slow disk
+		n.do(func() {
+			rep := n.replica(7)
+			n.log.Submit(raftlog.Write{Shard: 7, HardState: &pb.HardState{Term: proto.Uint64(9), Vote: proto.Uint64(2), Commit: proto.Uint64(1)}})
+			n.reopen(rep)
+		})
+		synctest.Wait()
+		close(slow)
+		synctest.Wait()
+		n.do(func() {
+			if g := n.groups[7]; g == nil || g.rn.BasicStatus().GetTerm() < 9 || g.rn.BasicStatus().GetVote() != 2 {
+				t.Errorf("raft has forgotten a vote that the log has: %+v", g)
+			}
+		})
+	})
+}
+
+func TestAWriteBeforeRunIsTakenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, err := raftlog.Open(raftlog.Config{Dir: filepath.Join(t.TempDir(), "raftlog"), SegmentBytes: 64 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunks, err := chunk.Open(chunk.Config{Dir: filepath.Join(t.TempDir(), "chunks")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mesh := transport.NewMesh(1)
+		box := boxNamed(t, "here").BoxID()
+		n, err := Open(Config{Box: box, Dir: t.TempDir(), Log: log, Chunks: chunks, Net: mesh.Join(box), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan int, 1)
+		go func() { // a door that opens first
+			_, kept, err := n.Space(7).Write(t.Context(), "", catalog.Op{Kind: catalog.Mkdir, Dir: catalog.Root, Name: "early"}, 0)
+			if err != nil {
+				t.Error(err)
+			}
+			answered <- kept
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 2)
+		go func() { ended <- log.Run(ctx) }()
+		go func() { ended <- n.Run(ctx) }()
+		if kept := <-answered; kept != 1 {
+			t.Errorf("kept in %d houses", kept)
+		}
+		cancel()
+		if err := errors.Join(<-ended, <-ended, chunks.Close()); err != nil {
+			t.Error(err)
+		}
+		mesh.Close()
+	})
+}
+
+func TestTheCircleIsFollowedOnceForManyEntries(t *testing.T) {
+	alone(t, func(t *testing.T, n *lone) {
+		var followed int
+		n.do(func() {
+			for range 1000 {
+				n.circleNews()
+			}
+			n.mail.mu.Lock()
+			followed = len(n.mail.work)
+			n.mail.mu.Unlock()
+		})
+		if followed > 1 {
+			t.Errorf("1000 entries of the circle shard: it is followed %d times", followed)
+		}
+	})
+}
+
+func TestNobodyWaitsForAReplicaThatWasGivenUp(t *testing.T) {
+	alone(t, func(t *testing.T, n *lone) {
+		g := n.shard(7)
+		n.shard(8) // stays
+		s := n.Space(7)
+		ended := make(chan string, 3)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go func() { // a write that was committed elsewhere
+			if s.caughtUp(ctx, 1000) && s.seen == 1000 {
+				ended <- "write"
+			}
+		}()
+		go func() { // one that looks for the leader
+			g.rep.seen.Store(&groupView{})
+			if _, err := n.ownLeader(ctx, g.rep); err != nil {
+				ended <- "leader"
+			}
+		}()
+		go func() { // and what is owed
+			g.rep.debt.run(g.rep.life)
+			ended <- "debt"
+		}()
+		synctest.Wait()
+		n.do(func() { n.giveUp(g) })
+		time.Sleep(time.Second)
+		if len(ended) != 3 {
+			t.Errorf("%d of 3 heard that the replica was given up", len(ended))
+		}
+		cancel()
 	})
 }

@@ -91,7 +91,7 @@ func (n *Node) settled(r *replica, res result) {
 		w <- res // has room for one
 	}
 	if r.shard == ident.CircleShard {
-		n.mail.put(n.followCircle)
+		n.circleNews()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -224,11 +225,37 @@ func (n *Node) openJournals() error {
 			continue // not one of ours
 		}
 		s := n.Space(id)
-		if err := s.openJournal(); err != nil {
+		err = s.openJournal()
+		if errors.Is(err, journal.ErrDamaged) { // the box must run all the same
+			n.log.Error("journal damaged", "space", id, "err", err)
+			if err = setAside(f, n.now()); err == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("journal of space %s: %w", id, err)
 		}
 		for _, w := range s.journal.Pending() {
 			s.pending = append(s.pending, newPending(w, true))
+		}
+	}
+	return n.rememberDamaged()
+}
+
+// ErrJournalDamaged says that a journal was damaged: what only this box had of the
+// space may be lost. The file stays, under another name, for whoever can read it.
+var ErrJournalDamaged = errors.New("the journal was damaged")
+
+// rememberDamaged says so as long as such a file is there.
+func (n *Node) rememberDamaged() error {
+	files, err := filepath.Glob(filepath.Join(n.cfg.Dir, "journal", "*.db.damaged-*"))
+	if err != nil {
+		return fmt.Errorf("open journals: %w", err)
+	}
+	for _, f := range files {
+		name, _, _ := strings.Cut(filepath.Base(f), ".")
+		if id, err := ident.ParseShardID(name); err == nil {
+			n.trouble(id, fmt.Errorf("%w; kept as %s", ErrJournalDamaged, filepath.Base(f)))
 		}
 	}
 	return nil

@@ -74,19 +74,31 @@ type MemberStatus struct {
 // Complete reports whether the member has every entry and every chunk.
 func (m MemberStatus) Complete() bool { return m.Known && m.Behind == 0 && !m.Owes }
 
-// Status returns what this box knows of itself, from the loop.
+// Status returns what this box knows of itself.
 func (n *Node) Status(ctx context.Context) (Status, error) {
-	got := make(chan Status, 1)
-	n.mail.put(func() { got <- n.status() })
+	type groups struct {
+		st     Status
+		shards map[ident.ShardID]ShardStatus
+	}
+	got := make(chan groups, 1)
+	n.mail.put(func() {
+		st, shards := n.status()
+		got <- groups{st, shards}
+	})
 	select {
-	case st := <-got:
-		return st, nil
+	case g := <-got:
+		n.addSpaces(g.shards)
+		for _, id := range slices.Sorted(maps.Keys(g.shards)) {
+			g.st.Shards = append(g.st.Shards, g.shards[id])
+		}
+		return g.st, nil
 	case <-ctx.Done():
 		return Status{}, ctx.Err()
 	}
 }
 
-func (n *Node) status() Status {
+// status is what the loop knows.
+func (n *Node) status() (Status, map[ident.ShardID]ShardStatus) {
 	st := Status{Box: n.cfg.Box, Time: n.now().UnixMilli()}
 	st.Chunks, st.Bytes = n.cfg.Chunks.Usage()
 	for _, box := range n.others() {
@@ -96,6 +108,12 @@ func (n *Node) status() Status {
 	for shard, g := range n.groups {
 		shards[shard] = g.status()
 	}
+	return st, shards
+}
+
+// addSpaces adds what the loop does not know, and must not wait for: a Space is
+// locked while its journal is synced.
+func (n *Node) addSpaces(shards map[ident.ShardID]ShardStatus) {
 	n.mu.Lock()
 	for shard, rep := range n.replicas {
 		if _, ok := shards[shard]; !ok { // being healed
@@ -120,15 +138,10 @@ func (n *Node) status() Status {
 		}
 	}
 	for id, err := range troubles {
-		if sh, ok := shards[id]; ok {
-			sh.Trouble = err.Error()
-			shards[id] = sh
-		}
+		sh := shards[id]
+		sh.Shard, sh.Trouble = id, err.Error()
+		shards[id] = sh
 	}
-	for _, id := range slices.Sorted(maps.Keys(shards)) {
-		st.Shards = append(st.Shards, shards[id])
-	}
-	return st
 }
 
 func (b *beats) status(box ident.BoxID) BoxStatus {

@@ -288,11 +288,37 @@ func (s *Space) settled(life context.Context, p *pending, res result) {
 	close(p.done)
 	s.mu.Unlock()
 	s.changed()
-	if lags && rep.reach(life, res.write.Index) == nil {
+	if lags && s.caughtUp(life, res.write.Index) {
 		s.mu.Lock()
 		s.drop(p)
 		s.mu.Unlock()
 	}
+}
+
+// caughtUp waits until the state here has an index, in this replica or one that
+// takes its place, or there is none any more; then readers ask others. False when
+// the Node ends first.
+func (s *Space) caughtUp(life context.Context, index uint64) bool {
+	for life.Err() == nil {
+		rep := s.n.replica(s.id)
+		if rep == nil {
+			s.mu.Lock()
+			s.seen = max(s.seen, index)
+			s.mu.Unlock()
+			return true
+		}
+		if rep.reach(life, index) == nil {
+			return true
+		}
+		if s.n.replica(s.id) != rep {
+			continue
+		}
+		select {
+		case <-time.After(retryMax): // it stopped, and is healed
+		case <-life.Done():
+		}
+	}
+	return false
 }
 
 // drop forgets a write that the state here has, or that no state here will ever
