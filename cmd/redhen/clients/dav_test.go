@@ -79,7 +79,6 @@ func (c *circle) dav(ctx context.Context, i int, method, file string, body io.Re
 // source is a stream of bytes that are drawn from a seed, and hashed as they are read.
 type source struct {
 	io.Reader
-	hash io.Writer
 	sum  func() sum
 }
 
