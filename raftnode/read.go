@@ -318,9 +318,13 @@ func (n *Node) serveRead(ctx context.Context, from ident.BoxID, st transport.Str
 		n.log.Warn("call refused", "service", serviceRead, "box", from.Short(), "err", err)
 		return
 	}
+	if n.replica(q.Shard) == nil || q.Shard == ident.CircleShard { // nor is a Space made for any number
+		n.reply(st, readReply{Code: codeNotHere})
+		return
+	}
 	s := n.Space(q.Shard)
 	rep := s.here()
-	if rep == nil || q.Shard == ident.CircleShard {
+	if rep == nil {
 		n.reply(st, readReply{Code: codeNotHere})
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"redhen/raftnode/catalog"
 	"redhen/raftnode/chunk"
 	"redhen/raftnode/kv"
+	"redhen/raftnode/manifest"
 	"redhen/raftnode/raftlog"
 	"redhen/raftnode/transport"
 )
@@ -94,14 +96,6 @@ func (n *lone) start() {
 		n.mesh.Leave(key.BoxID())
 		return errors.Join(err, chunks.Close())
 	}
-}
-
-func (n *lone) restart() {
-	n.t.Helper()
-	if err := n.end(); err != nil {
-		n.t.Fatal(err)
-	}
-	n.start()
 }
 
 // do runs fn on the loop, and waits for it.
@@ -360,7 +354,7 @@ func TestANewLeadersSnapshotTakesThePlaceOfOneThatStalls(t *testing.T) {
 	})
 }
 
-// heldBy begins a shard here, has entries applied, and makes the log forget the first of them.
+// worn begins a shard here, has entries applied, and makes the log forget the first of them.
 func (n *lone) worn(id ident.ShardID) {
 	n.t.Helper()
 	g := n.shard(id)
@@ -803,5 +797,70 @@ func TestNobodyWaitsForAReplicaThatWasGivenUp(t *testing.T) {
 			t.Errorf("%d of 3 heard that the replica was given up", len(ended))
 		}
 		cancel()
+	})
+}
+
+// fileOf is an operation that puts a file whose one chunk is nowhere.
+func fileOf(name string) catalog.Op {
+	return catalog.Op{
+		Kind: catalog.Put, Dir: catalog.Root, Name: name,
+		Content: &manifest.Content{Size: 1 << 20, Chunks: []chunk.Hash{chunk.Sum([]byte(name))}},
+	}
+}
+
+func TestABoxThatLacksTheChunksDoesNotSayThatItHoldsThem(t *testing.T) {
+	alone(t, func(t *testing.T, n *lone) {
+		n.shard(7)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if holders, err := n.Space(7).spread(ctx, fileOf("owed").Content); err == nil {
+			t.Errorf("held by %v: nobody has the bytes", holders)
+		}
+	})
+}
+
+func TestWhatCannotBeSentHoldsNothingElseUp(t *testing.T) {
+	alone(t, func(t *testing.T, n *lone) {
+		n.shard(7)
+		s := n.Space(7)
+		for i := range settleTogether + 1 {
+			p, err := s.accept("", fileOf(fmt.Sprint(i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.spawn(func(life context.Context) { s.send(life, p) })
+		}
+		time.Sleep(10 * time.Second)
+		p, err := s.accept("", catalog.Op{Kind: catalog.Mkdir, Dir: catalog.Root, Name: "small"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.spawn(func(life context.Context) { s.send(life, p) })
+		select {
+		case <-p.done:
+		case <-time.After(20 * time.Second):
+			t.Error("a small write waits for large ones that nobody can take")
+		}
+	})
+}
+
+func TestAStrangeNumberMakesNoSpace(t *testing.T) {
+	other := boxNamed(t, "other").BoxID()
+	alone(t, func(t *testing.T, n *lone) {
+		net := n.mesh.Join(other)
+		for i := range 10 {
+			s, err := net.Dial(t.Context(), n.cfg.Box, serviceRead)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r readReply
+			q := readCallOf{Shard: ident.ShardID(1000 + i), Kind: readStat}
+			if err := errors.Join(wire.Write(s, q), s.CloseWrite(), wire.Read(s, 0, &r)); err != nil || r.Code != codeNotHere {
+				t.Fatalf("got %q, %v", r.Code, err)
+			}
+		}
+		if len(n.spaces) > 0 {
+			t.Errorf("%d spaces", len(n.spaces))
+		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -314,11 +315,16 @@ func (r *replica) ownTail() (ws []catalog.Write, err error) {
 // resumeJournals sends what earlier runs accepted.
 func (n *Node) resumeJournals() {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, s := range n.spaces {
+	spaces := maps.Clone(n.spaces)
+	n.mu.Unlock()
+	for _, s := range spaces { // a Space is never locked behind the Node: it asks the Node while it is locked
+		s.mu.Lock()
 		for _, p := range s.pending {
-			n.spawn(func(ctx context.Context) { s.send(ctx, p) })
+			if p.write.ID.Inc != n.boot { // of this run, somebody sends it already
+				n.spawn(func(ctx context.Context) { s.send(ctx, p) })
+			}
 		}
+		s.mu.Unlock()
 	}
 }
 

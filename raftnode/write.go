@@ -202,15 +202,15 @@ func (s *Space) send(life context.Context, p *pending) {
 	if !s.waitFor(life, p) {
 		return
 	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-life.Done():
-		return
-	}
 	pause := retryMin
 	for life.Err() == nil {
+		select {
+		case s.slots <- struct{}{}: // for one try: what cannot be sent keeps nothing else from it
+		case <-life.Done():
+			return
+		}
 		res, err := s.offer(life, p.write)
+		<-s.slots
 		if err == nil && !res.again() {
 			s.settled(life, p, res)
 			return
@@ -342,7 +342,7 @@ func (s *Space) spread(ctx context.Context, c *manifest.Content) ([]ident.Replic
 		return nil, nil
 	}
 	var hs []chunk.Hash
-	for h, err := range manifest.Walk(ctx, *c, s.n.getLocal) {
+	for h, err := range manifest.Walk(ctx, *c, s.get) { // a copy may be of what this box does not hold
 		if err != nil {
 			return nil, err
 		}
@@ -356,7 +356,11 @@ func (s *Space) spread(ctx context.Context, c *manifest.Content) ([]ident.Replic
 		err error
 	}
 	last := ErrApart
-	holders, to := m.replicasOf(s.n.cfg.Box), s.pushOrder(m)
+	var holders []ident.ReplicaID
+	if s.n.hasAll(hs) { // of a copy, this box may owe them
+		holders = m.replicasOf(s.n.cfg.Box)
+	}
+	to := s.pushOrder(m)
 	var sending []ident.ReplicaID
 	results := make(chan pushed, len(to))
 	for !m.heldByMajority(holders) {
