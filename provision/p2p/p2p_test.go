@@ -88,7 +88,7 @@ func circle(t testing.TB, hosts ...*Host) {
 // wait waits until a change of h makes cond true.
 func wait(t testing.TB, h *Host, what string, cond func() bool) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		changed := h.Changed()
 		if cond() {

@@ -79,7 +79,7 @@ func (c *circle) dav(ctx context.Context, i int, method, file string, body io.Re
 // source is a stream of bytes that are drawn from a seed, and hashed as they are read.
 type source struct {
 	io.Reader
-	sum  func() sum
+	sum func() sum
 }
 
 // drawn is n bytes.
