@@ -19,6 +19,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/unicode/norm"
+
 	"redhen/cmd/redhen/child"
 )
 
@@ -156,11 +159,11 @@ func (c *circle) rclone(t *testing.T) {
 	must(there("sync", "--transfers", "8", "box:backup", back))
 	got, want := folder(t, back), folder(t, src)
 	if !maps.Equal(got, want) || len(want) != files {
-		t.Errorf("%d files came back, want %d, the same", len(got), files)
+		t.Errorf("%d files came back, want %d, the same: %s", len(got), files, cmp.Diff(want, got))
 	}
 }
 
-// folder hashes all files below dir.
+// folder hashes all files below dir, by their names as a box keeps them.
 func folder(t *testing.T, dir string) map[string]sum {
 	t.Helper()
 	all := map[string]sum{}
@@ -169,7 +172,7 @@ func folder(t *testing.T, dir string) map[string]sum {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		all[path[len(dir):]] = sha256.Sum256(b)
+		all[norm.NFC.String(path[len(dir):])] = sha256.Sum256(b) // the form that a box keeps names in
 		return err
 	})
 	if err != nil {
