@@ -164,6 +164,18 @@ func findGrowing(s *scene) []finding {
 	return []finding{f}
 }
 
+// findFresh tells of copies that are there and have no say yet. Those that are still
+// being made, or away, are told otherwise.
+func findFresh(s *scene) []finding {
+	list := s.which(func(sp Space) bool {
+		return sp.Known && sp.Deciding < sp.Deciders && len(sp.Late) == 0
+	})
+	if len(list) == 0 {
+		return nil
+	}
+	return one("spaces", spacesWords(list))
+}
+
 func findUnheard(s *scene) []finding {
 	if list := s.which(func(sp Space) bool { return !sp.Known && !sp.Apart }); len(list) > 0 && !s.alone() {
 		return one("spaces", spacesWords(list))

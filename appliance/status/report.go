@@ -96,6 +96,10 @@ type Space struct {
 	Copies int `json:"copies"`
 	// Houses are the names of the houses in reach that have everything.
 	Houses []string `json:"houses"`
+	// Deciding is the number of houses in which a copy counts when a write is settled,
+	// Deciders how many there are to be: a fresh copy waits until its house has proved steady.
+	Deciding int `json:"deciding"`
+	Deciders int `json:"deciders"`
 	// Late are the boxes that do not have everything.
 	Late []Late `json:"late,omitempty"`
 	// Waiting counts the writes that are kept in one house, on their way to others;

@@ -102,6 +102,26 @@ func TestReachedInWords(t *testing.T) {
 	}
 }
 
+// TestHousesThatDecide: each of two, an odd number of more, at most five; and yes only then.
+func TestHousesThatDecide(t *testing.T) {
+	for houses, want := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3} {
+		f := whole(houses)
+		for s := range f.Boxes[0].Shards {
+			for m := range f.Boxes[0].Shards[s].Members {
+				f.Boxes[0].Shards[s].Members[m].Voter = m < want
+			}
+		}
+		r := Build(f)
+		if sp := r.Spaces[0]; sp.Deciding != want || sp.Deciders != want || houses > 1 && r.Safe != Yes {
+			t.Errorf("%d houses: %d of %d decide, safe: %s", houses, sp.Deciding, sp.Deciders, r.Safe)
+		}
+		f.Boxes[0].Shards[0].Members[want-1].Voter = false
+		if r := Build(f); r.Safe == Yes {
+			t.Errorf("%d houses: yes with %d that decide", houses, want-1)
+		}
+	}
+}
+
 // faultScenes makes each fault of the table happen.
 func faultScenes() map[Code]Facts {
 	f := map[Code]Facts{
@@ -114,6 +134,7 @@ func faultScenes() map[Code]Facts {
 		}),
 		CodeWaiting:        edit(func(s *raftnode.ShardStatus) { s.Pending, s.Journaled = 3, 3 }),
 		CodeGrowing:        edit(func(s *raftnode.ShardStatus) { s.Members[1].Behind, s.Members[2].Owes = 12, true }),
+		CodeFresh:          edit(func(s *raftnode.ShardStatus) { s.Members[2].Voter = false }),
 		CodeUnheard:        edit(func(s *raftnode.ShardStatus) { s.Leads = false }),
 		CodeStoppedNewer:   edit(func(s *raftnode.ShardStatus) { s.Failed = "entry 9: directory: command of an unknown kind" }),
 		CodeStoppedDamaged: edit(func(s *raftnode.ShardStatus) { s.Failed = raftnode.ErrStateDamaged.Error() }),

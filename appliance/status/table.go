@@ -14,6 +14,7 @@ const (
 	CodeOneHouse       Code = "one-house"
 	CodeWaiting        Code = "writes-waiting"
 	CodeGrowing        Code = "copies-growing"
+	CodeFresh          Code = "copies-fresh"
 	CodeUnheard        Code = "not-known"
 	CodePetition       Code = "gone-waits"
 	CodeDiskNearlyFull Code = "disk-nearly-full"
@@ -120,6 +121,13 @@ func cares() []row {
 		what:  "Copies of {spaces} are still being made{where}.",
 		lost:  nothingLost,
 		heals: "This goes on by itself, also while you use your files.",
+		do:    "Nothing: leave the boxes switched on.",
+		help:  "Nobody needs to.",
+	}, {
+		code: CodeFresh, weight: Care, find: findFresh,
+		what:  "Fresh copies of {spaces} do not count fully yet.",
+		lost:  nothingLost + " But a fire where an older copy stands would hold everybody up for longer.",
+		heals: "They count after some minutes of steady contact.",
 		do:    "Nothing: leave the boxes switched on.",
 		help:  "Nobody needs to.",
 	}, {

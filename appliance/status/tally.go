@@ -155,6 +155,7 @@ func (t *tally) spaces() []Space {
 		for _, m := range lead.Members {
 			t.count(&s, m)
 		}
+		s.Deciding, s.Deciders = t.deciders(lead)
 		slices.SortFunc(s.Houses, byName)
 		for _, st := range t.f.Boxes {
 			for _, sh := range st.Shards {
@@ -190,6 +191,27 @@ func (t *tally) count(s *Space, m raftnode.MemberStatus) {
 	default:
 		s.Late = append(s.Late, Late{Box: b.Name, House: house, Away: true})
 	}
+}
+
+// deciders counts the houses with a voter, and how many there are to be: each of
+// two, else an odd number of at most five.
+func (t *tally) deciders(lead raftnode.ShardStatus) (now, planned int) {
+	voting, all := map[ident.HouseID]bool{}, map[ident.HouseID]bool{}
+	for _, m := range lead.Members {
+		if h, ok := t.houseOf[m.Box]; ok {
+			all[h], voting[h] = true, voting[h] || m.Voter
+		}
+	}
+	for _, v := range voting {
+		if v {
+			now++
+		}
+	}
+	planned = len(all)
+	if planned > 2 {
+		planned = min(planned-1+planned%2, 5)
+	}
+	return now, planned
 }
 
 // leader finds the status of the box that leads the shard now.
