@@ -56,7 +56,7 @@ func long(t *testing.T) {
 
 // Patience with slow machines. Tests that state a bound have one of their own.
 const (
-	patience  = 1 * time.Minute
+	patience  = 2 * time.Minute
 	lookEvery = 100 * time.Millisecond
 )
 
