@@ -141,17 +141,7 @@ func (m members) replicaOf(box ident.BoxID) (newest ident.ReplicaID) {
 // heldByMajority reports whether the holders are a majority of the voters; of
 // both halves while the membership is joint.
 func (m members) heldByMajority(holders []ident.ReplicaID) bool {
-	return majority(m.conf.GetVoters(), holders) && (!m.joint() || majority(m.conf.GetVotersOutgoing(), holders))
-}
-
-func majority(voters []uint64, holders []ident.ReplicaID) bool {
-	n := 0
-	for _, v := range voters {
-		if slices.Contains(holders, ident.ReplicaID(v)) {
-			n++
-		}
-	}
-	return n > len(voters)/2
+	return most(m.voters(), holders) && (!m.joint() || most(sortedReplicas(m.conf.GetVotersOutgoing()), holders))
 }
 
 // keptIn returns the number of different houses that any majority of the voters
