@@ -28,6 +28,7 @@ type group struct {
 	term     uint64
 	leadless time.Time // since when no leader is known; zero while one is
 
+	offering bool // this box is about to go on with a shard that lost most of its voters
 	unplaced bool // the placement does not name this replica any more
 	gone     bool // and neither does the membership, as another replica said
 
