@@ -84,6 +84,7 @@ type Node struct {
 	exchange *exchange.Exchange
 	machine  directory.Machine
 	mail     *mail
+	opened   time.Time
 	boot     uint64 // drawn at every start: of beats, and the incarnation of write IDs
 
 	// Run's loop only.
@@ -146,6 +147,7 @@ func Open(cfg Config) (*Node, error) {
 		heard:    map[ident.BoxID]time.Time{},
 		started:  make(chan struct{}),
 	}
+	n.opened = n.now()
 	n.life, n.end = context.WithCancel(context.Background())
 	for _, b := range cfg.Known {
 		n.known[b] = true

@@ -321,10 +321,30 @@ func (n *Node) resumeJournals() {
 // apart reports whether no majority of the space's houses has been in reach for
 // apartAfter, as far as this box can know.
 func (s *Space) apart() bool {
-	if rep := s.n.replica(s.id); rep != nil {
-		return rep.leadless() >= apartAfter
+	rep := s.n.replica(s.id)
+	return rep != nil && rep.apart()
+}
+
+func (r *replica) apart() bool {
+	return r.leadless() >= apartAfter || !r.members.Load().heldByMajority(r.heard())
+}
+
+// heard returns the replicas whose boxes were heard lately, by their beats. One that
+// was not heard yet counts, for as long as it could take.
+func (r *replica) heard() (ids []ident.ReplicaID) {
+	r.n.mu.Lock()
+	defer r.n.mu.Unlock()
+	now := r.n.now()
+	for id, box := range r.members.Load().boxes {
+		last := r.n.heard[box]
+		if last.Before(r.n.opened) {
+			last = r.n.opened
+		}
+		if box == r.n.cfg.Box || now.Sub(last) < apartAfter {
+			ids = append(ids, id)
+		}
 	}
-	return false
+	return ids
 }
 
 // leadless returns for how long the replica has known no leader.

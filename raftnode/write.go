@@ -63,7 +63,7 @@ func (s *Space) answer(ctx context.Context, p *pending, insist int) (catalog.Out
 	defer late.Stop()
 	look := time.NewTicker(answerAfter / 20)
 	defer look.Stop()
-	for waiting := true; waiting; {
+	for waiting := !s.apart(); waiting; {
 		select {
 		case <-p.done:
 			if insist > p.res.kept {
