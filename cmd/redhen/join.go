@@ -30,6 +30,8 @@ func (a *app) joinCommand() *cobra.Command {
 		},
 	}
 	a.placeFlags(cmd, &j.House, &j.Box, &j.Keeper.Login)
+	cmd.Flags().BoolVar(&j.SameHouse, "same-house", false, "the house is one of the circle, and has a box already")
+	cmd.Long = "Bring a fresh box into a friend's circle. The keeper is new there, or has an account of the circle:\nthen the password is that account's. The password is read from the input."
 	return cmd
 }
 
@@ -52,8 +54,12 @@ func (t *teller) step(s api.Step) {
 	case s.Stage == api.StageConnecting && last.Stage == "":
 		fmt.Fprintln(t.app.out, "Looking for the inviting box …")
 	case s.Stage == api.StageWaiting && last.Stage != s.Stage:
-		fmt.Fprintf(t.app.out, "Found %s of the circle %s. Both of you should see:\n\n    %s\n\nWaiting for your friend's yes …\n",
-			s.Inviter, s.Circle, wordsLine(s.Words))
+		fmt.Fprintf(t.app.out, "Found %s of the circle %s. Its houses: %s. Who keeps a box there: %s.\n", s.Inviter, s.Circle,
+			strings.Join(s.Houses, ", "), strings.Join(s.Keepers, ", "))
+		if s.Known {
+			fmt.Fprintln(t.app.out, "Your account is there, and the password is right.")
+		}
+		fmt.Fprintf(t.app.out, "Both of you should see:\n\n    %s\n\nWaiting for your friend's yes …\n", wordsLine(s.Words))
 	}
 }
 

@@ -447,7 +447,7 @@ func (d *Desk) examine(state *roster.State, t stored, h hello, from ident.BoxID,
 	if err := wire.Write(s, reply{Challenge: &c}); err != nil {
 		return nil, err
 	}
-	if err := d.guide(t, c, said, s); err != nil {
+	if err := d.guide(t, c, said, admitted(state, t, from), s); err != nil {
 		return nil, err
 	}
 	raw, err := wire.ReadFrame(s, maxApply)

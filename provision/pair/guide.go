@@ -30,6 +30,7 @@ type Guide struct {
 	Houses  []House  `cbor:"1,keyasint,omitempty"` // that have boxes
 	Keepers []string `cbor:"2,keyasint,omitempty"` // login names of those who keep a box
 	Known   *Known   `cbor:"3,keyasint,omitempty"` // the account of the login that was asked about; nil = none
+	In      bool     `cbor:"4,keyasint,omitempty"` // the joiner was let in already, and comes for its welcome
 }
 
 // House is a house of the circle.
@@ -77,8 +78,8 @@ func (q question) said() []byte {
 	return wire.MustMarshal(q)
 }
 
-// guide answers a joiner's question, if it is proved.
-func (d *Desk) guide(t stored, c challenge, said transcript, s p2p.Stream) error {
+// guide answers a joiner's question, if it is proved; in says that it was let in.
+func (d *Desk) guide(t stored, c challenge, said transcript, in bool, s p2p.Stream) error {
 	var q question
 	if err := wire.Read(s, maxQuestion, &q); err != nil || len(q.Login) > maxLogin {
 		return &Refusal{Garbage}
@@ -88,7 +89,8 @@ func (d *Desk) guide(t stored, c challenge, said transcript, s p2p.Stream) error
 		return d.wrong(t.ID)
 	}
 	g := d.look(q.Login)
-	if g.Known != nil && len(g.Known.Sealed) > 0 {
+	g.In = in
+	if g.Known != nil && len(g.Known.Sealed) > 0 && !in {
 		if err := d.show(t, g.Known.ID); err != nil {
 			return err
 		}
