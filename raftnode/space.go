@@ -135,6 +135,9 @@ func (s *Space) here() *replica {
 // houses that vote. Memory is bounded, whatever the size. Nothing refers to the
 // content until a Write does.
 func (s *Space) Upload(ctx context.Context, r io.Reader) (manifest.Content, error) {
+	if err := s.n.cfg.Chunks.Spare(0); err != nil { // a small one would need no chunk
+		return manifest.Content{}, fmt.Errorf("upload: %w", err)
+	}
 	ahead := s.n.pushAhead(s.id)
 	defer ahead.stop()
 	c, err := manifest.Build(ctx, r, func(_ context.Context, b []byte) (chunk.Hash, error) {

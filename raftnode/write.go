@@ -42,10 +42,14 @@ func newPending(w catalog.Write, journaled bool) *pending {
 
 // Write has op happen in the space. It returns when the write is committed and
 // visible here, or, when that takes longer than answerAfter or the space is apart,
-// once the journal here holds it. kept is the number of houses that have it on
+// once the journal here holds it. On a disk without any room nothing is accepted
+// (chunk.ErrFull). kept is the number of houses that have it on
 // disk; 1 means that it is kept here and on its way. With insist of 2 or more it
 // returns ErrNeedsHouse instead of an answer from one house.
 func (s *Space) Write(ctx context.Context, author ident.AccountID, op catalog.Op, insist int) (out catalog.Outcome, kept int, err error) {
+	if s.n.cfg.Log.Full() {
+		return out, 0, fmt.Errorf("write: %w", chunk.ErrFull)
+	}
 	if insist > 1 && (s.apart() || s.membership().keptIn(s.n.houseOf) < insist) {
 		return out, 0, ErrNeedsHouse // before anything is kept
 	}

@@ -16,7 +16,7 @@ const (
 	// settleIn is how long after a start missing bytes are not yet told: they are being counted.
 	settleIn = 5 * time.Minute
 	// A disk is full below fullBytes, and nearly so below a tenth or lowBytes, whatever is less.
-	fullBytes = 64 << 20
+	fullBytes = FullBytes
 	lowBytes  = 10 << 30
 )
 

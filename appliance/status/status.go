@@ -121,6 +121,10 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	return f, nil
 }
 
+// FullBytes is how little room makes a disk count as full: below it, no files are
+// taken any more, so that the box itself goes on.
+const FullBytes = 64 << 20
+
 // DiskOf returns the room of the file system that holds dir.
 func DiskOf(dir string) (Disk, error) {
 	var st syscall.Statfs_t
