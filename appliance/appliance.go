@@ -122,7 +122,7 @@ func (a *Appliance) openStorage() (err error) {
 		return err
 	}
 	a.chunks, err = chunk.Open(chunk.Config{
-		Dir: filepath.Join(a.cfg.Dir, "chunks"), Logger: a.log, Room: room(a.cfg.Dir), Reserve: status.FullBytes,
+		Dir: filepath.Join(a.cfg.Dir, "chunks"), Logger: a.log, Room: room(a.cfg.Dir), Reserve: status.ReserveBytes,
 	})
 	return err
 }

@@ -121,9 +121,12 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	return f, nil
 }
 
-// FullBytes is how little room makes a disk count as full: below it, no files are
-// taken any more, so that the box itself goes on.
-const FullBytes = 64 << 20
+// The room of a disk. Below ReserveBytes no files are taken any more, so that the box
+// itself goes on; it counts as full a little before.
+const (
+	ReserveBytes = 64 << 20
+	FullBytes    = ReserveBytes + 16<<20
+)
 
 // DiskOf returns the room of the file system that holds dir.
 func DiskOf(dir string) (Disk, error) {
