@@ -34,6 +34,7 @@ type pending struct {
 	// replica here lags. Both are guarded by Space.mu.
 	journaled bool
 	lagging   bool
+	dropped   bool // it is no longer among Space.pending; guarded by Space.mu, too
 }
 
 func newPending(w catalog.Write, journaled bool) *pending {
@@ -84,9 +85,7 @@ func (s *Space) answer(ctx context.Context, p *pending, insist int) (catalog.Out
 			waiting = false
 		}
 	}
-	s.mu.Lock()
 	err := s.keep(p)
-	s.mu.Unlock()
 	out := catalog.Outcome{Status: catalog.Done, Version: p.write.ID}
 	switch {
 	case err != nil:
@@ -159,46 +158,66 @@ func (s *Space) before(op catalog.Op) []catalog.WriteID {
 }
 
 // keep puts a write, and every unsettled one before it, into the journal; all of
-// them for nil. It is called with s.mu held.
+// them for nil. Readers and other writers do not wait for the disk meanwhile.
 //
 // Invariant: a write in the journal never builds on one that is only in memory.
 func (s *Space) keep(upTo *pending) error {
-	var fresh []*pending
-	var ws []catalog.Write
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	fresh, err := s.toKeep(upTo)
+	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	ws := make([]catalog.Write, len(fresh))
+	for i, p := range fresh {
+		ws[i] = p.write
+	}
+	if err := s.journal.Append(ws...); err != nil { // only who holds keeping changes s.journal
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seeing = nil
+	for _, p := range fresh {
+		if p.journaled = true; p.dropped { // settled meanwhile
+			s.resolve(p)
+		}
+	}
+	return nil
+}
+
+// toKeep returns the writes up to one that no journal holds, and opens the journal
+// when there are any.
+func (s *Space) toKeep(upTo *pending) (fresh []*pending, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range s.pending {
 		if !p.journaled && !p.lagging {
-			fresh, ws = append(fresh, p), append(ws, p.write)
+			fresh = append(fresh, p)
 		}
 		if p == upTo {
 			break
 		}
 	}
-	if len(ws) == 0 {
-		return nil
+	if len(fresh) == 0 {
+		return nil, nil
 	}
-	if err := s.openJournal(); err != nil {
-		return err
-	}
-	if err := s.journal.Append(ws...); err != nil {
-		return err
-	}
-	for _, p := range fresh {
-		p.journaled = true
-	}
-	return nil
+	return fresh, s.openJournal()
 }
 
-// visible returns the kept writes that readers here must see.
+// visible returns the kept writes that readers here must see. Nobody changes the list.
 func (s *Space) visible() []catalog.Write {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var ws []catalog.Write
-	for _, p := range s.pending {
-		if p.journaled || p.lagging {
-			ws = append(ws, p.write)
+	if s.seeing == nil {
+		s.seeing = []catalog.Write{}
+		for _, p := range s.pending {
+			if p.journaled || p.lagging {
+				s.seeing = append(s.seeing, p.write)
+			}
 		}
 	}
-	return ws
+	return slices.Clip(s.seeing)
 }
 
 // send brings one write to the others until it is settled or the Node ends.
@@ -275,12 +294,13 @@ func (s *Space) offer(ctx context.Context, w catalog.Write) (result, error) {
 func (s *Space) settled(life context.Context, p *pending, res result) {
 	rep := s.here()
 	lags := rep != nil && appliedIndex(rep.state) < res.write.Index
-	s.mu.Lock()
 	if lags {
 		if err := s.keep(p); err != nil {
 			s.n.log.Warn("journal", "shard", s.id, "err", err)
 		}
 	}
+	s.mu.Lock()
+	s.seeing = nil
 	if rep == nil {
 		s.seen = max(s.seen, res.write.Index)
 		s.recent = append(s.recent[max(0, len(s.recent)-maxRecent+1):], p.write)
@@ -329,11 +349,20 @@ func (s *Space) caughtUp(life context.Context, index uint64) bool {
 // have. It is called with s.mu held.
 func (s *Space) drop(p *pending) {
 	s.pending = slices.DeleteFunc(s.pending, func(q *pending) bool { return q == p })
+	s.seeing, p.dropped = nil, true
 	if p.journaled {
-		if err := s.journal.Resolve(p.write.ID); err != nil {
-			// It stays and is offered again at the next start: its ID makes that harmless.
-			s.n.log.Warn("journal", "shard", s.id, "err", err)
-		}
+		s.resolve(p)
+	}
+}
+
+// resolve has the journal forget a write. It is called with s.mu held.
+func (s *Space) resolve(p *pending) {
+	if s.journal == nil {
+		return // the box ends; offered again at the next start
+	}
+	if err := s.journal.Resolve(p.write.ID); err != nil {
+		// It stays and is offered again at the next start: its ID makes that harmless.
+		s.n.log.Warn("journal", "shard", s.id, "err", err)
 	}
 }
 
