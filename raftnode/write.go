@@ -161,10 +161,16 @@ func (s *Space) before(op catalog.Op) []catalog.WriteID {
 // them for nil. Readers and other writers do not wait for the disk meanwhile.
 //
 // Invariant: a write in the journal never builds on one that is only in memory.
-func (s *Space) keep(upTo *pending) error {
+func (s *Space) keep(upTo *pending) error { return s.keepThem(upTo, false) }
+
+// keepAll puts every unsettled write into the journal, also those of which the log
+// here was the record: it is about to go.
+func (s *Space) keepAll() error { return s.keepThem(nil, true) }
+
+func (s *Space) keepThem(upTo *pending, lagging bool) error {
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
-	fresh, err := s.toKeep(upTo)
+	fresh, err := s.toKeep(upTo, lagging)
 	if err != nil || len(fresh) == 0 {
 		return err
 	}
@@ -179,7 +185,9 @@ func (s *Space) keep(upTo *pending) error {
 	defer s.mu.Unlock()
 	s.seeing = nil
 	for _, p := range fresh {
-		if p.journaled = true; p.dropped { // settled meanwhile
+		p.journaled = true
+		p.lagging = p.lagging && p.decided()
+		if p.dropped { // settled meanwhile
 			s.resolve(p)
 		}
 	}
@@ -187,12 +195,13 @@ func (s *Space) keep(upTo *pending) error {
 }
 
 // toKeep returns the writes up to one that no journal holds, and opens the journal
-// when there are any.
-func (s *Space) toKeep(upTo *pending) (fresh []*pending, err error) {
+// when there are any. Lagging ones, which the log here has, only when asked for, and
+// only if they are not decided and just waited for here.
+func (s *Space) toKeep(upTo *pending, lagging bool) (fresh []*pending, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.pending {
-		if !p.journaled && !p.lagging {
+		if !p.journaled && (!p.lagging || lagging && !p.decided()) {
 			fresh = append(fresh, p)
 		}
 		if p == upTo {
@@ -203,6 +212,16 @@ func (s *Space) toKeep(upTo *pending) (fresh []*pending, err error) {
 		return nil, nil
 	}
 	return fresh, s.openJournal()
+}
+
+// decided reports whether raft has settled the write.
+func (p *pending) decided() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // visible returns the kept writes that readers here must see. Nobody changes the list.
