@@ -5,6 +5,7 @@
 package api
 
 import (
+	"net/netip"
 	"time"
 
 	"redhen/provision/ident"
@@ -19,6 +20,8 @@ type Box struct {
 	House   string      `json:"house,omitempty"`
 	Pages   string      `json:"pages,omitempty"` // host:port of the pages; empty when there are none
 	Port    int         `json:"port"`            // for other boxes
+	// Addresses are where other boxes may call it, as far as it knows.
+	Addresses []netip.AddrPort `json:"addresses,omitempty"`
 	// ClaimCode is what a person types to claim a fresh box from afar.
 	ClaimCode string `json:"claimCode,omitempty"`
 }
