@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -110,20 +111,26 @@ func TestNoRoomIsNotTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := vfstest.New(1)
 		cfg := testConfig(d)
-		free, err := int64(1<<20), error(nil)
-		cfg.Room = func() (int64, error) { return free, err }
+		var free atomic.Int64 // negative: not known
+		free.Store(1 << 20)
+		cfg.Room = func() (int64, error) {
+			if free.Load() < 0 {
+				return 0, fmt.Errorf("not known: %w", syscall.EIO)
+			}
+			return free.Load(), nil
+		}
 		l := open(t, cfg)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- l.Run(ctx) }()
-		free = cfg.SegmentBytes - 1
+		free.Store(cfg.SegmentBytes - 1)
 		_, answers := fillUp(t, l, 300)
 		before := d.Operations()
 		time.Sleep(time.Minute)
 		if d.Operations() != before {
 			t.Errorf("%d operations on a full disk", d.Operations()-before)
 		}
-		free, err = 0, fmt.Errorf("not known: %w", syscall.EIO) // then trying tells
+		free.Store(-1) // then trying tells
 		time.Sleep(2 * retryFull)
 		must(t, <-answers)
 		cancel()
