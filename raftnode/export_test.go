@@ -5,6 +5,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/raftnode/catalog"
+	"redhen/raftnode/chunk"
 )
 
 // ProposeRaw has the leader here propose an entry of any kind and body.
@@ -38,3 +39,13 @@ func (n *Node) WakeAlone(shard ident.ShardID) {
 
 // StopReplica stops the replica here.
 func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fail(why) }
+
+// Forget has the garbage collection leave out one kind of root.
+func (n *Node) Forget(kind string) { n.care.forgets = kind }
+
+// Needed returns the chunks that something on this box needs.
+func (n *Node) Needed(ctx context.Context) (map[chunk.Hash]bool, error) {
+	needed := map[chunk.Hash]bool{}
+	err := n.neededBut(ctx, "", func(h chunk.Hash) { needed[h] = true })
+	return needed, err
+}
