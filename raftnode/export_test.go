@@ -43,9 +43,10 @@ func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fa
 // Forget has the garbage collection leave out one kind of root.
 func (n *Node) Forget(kind string) { n.care.forgets = kind }
 
-// Needed returns the chunks that something on this box needs.
+// Needed returns the chunks that something on this box needs and must be here. What
+// an entry needs that is not applied yet may still have to come.
 func (n *Node) Needed(ctx context.Context) (map[chunk.Hash]bool, error) {
 	needed := map[chunk.Hash]bool{}
-	err := n.neededBut(ctx, "", func(h chunk.Hash) { needed[h] = true })
+	err := n.neededBut(ctx, rootLogs, func(h chunk.Hash) { needed[h] = true })
 	return needed, err
 }

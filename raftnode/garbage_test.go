@@ -82,7 +82,7 @@ func (w *sweeper) check(when string) {
 			w.lie = fmt.Errorf("%s: what %s needs: %w", when, b.Name, err)
 		}
 		for h := range needed {
-			if !here(b, h) && w.lie == nil && !w.owes(b) { // an entry may have been applied just now
+			if !here(b, h) && w.lie == nil && !w.owes(b) && !here(b, h) { // it may just be fetched
 				w.lie = fmt.Errorf("%s: %s needs %v, which is not there", when, b.Name, h)
 			}
 		}
