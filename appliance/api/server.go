@@ -40,6 +40,7 @@ type Config struct {
 	Circle *circle.Circle
 	Status Status
 	Spaces Spaces
+	Care   Care
 	Logger *slog.Logger
 }
 
@@ -59,6 +60,7 @@ func New(cfg Config) http.Handler {
 	handle("GET /v1/box", func(*http.Request) (any, error) { return s.Box(), nil })
 	handle("GET /v1/status", s.report)
 	handle("GET /v1/diary", s.diary)
+	mux.HandleFunc("POST /v1/scrub", s.scrub)
 	handle("POST /v1/found", s.found)
 	mux.HandleFunc("POST /v1/join", s.join)
 	handle("GET /v1/invites", s.invites)

@@ -245,10 +245,6 @@ func (s *scene) perBox(rule func(raftnode.ShardStatus) (detail string, ok bool))
 	return list
 }
 
-func findTrouble(s *scene) []finding {
-	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) { return sh.Trouble, sh.Trouble != "" })
-}
-
 func findDisk(full bool) func(*scene) []finding {
 	return func(s *scene) []finding {
 		d := s.Disk

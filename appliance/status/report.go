@@ -79,8 +79,9 @@ type Box struct {
 	// Used is the room its copies take, Given what its keeper allows (0: no limit), in bytes.
 	Used  int64 `json:"used"`
 	Given int64 `json:"given,omitempty"`
-	// Known is false while the box does not answer: Used is then not known.
-	Known bool `json:"known"`
+	// Known is false while the box does not answer: Used and Check are then not known.
+	Known bool   `json:"known"`
+	Check *Check `json:"check,omitempty"`
 }
 
 // Space is how one space is kept.

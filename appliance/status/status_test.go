@@ -141,6 +141,8 @@ func faultScenes() map[Code]Facts {
 		CodeLogDamaged:     edit(func(s *raftnode.ShardStatus) { s.Failed = raftnode.ErrLogLost.Error() }),
 		CodeStopped:        edit(func(s *raftnode.ShardStatus) { s.Failed = "entry 9: unexpected end" }),
 		CodeTrouble:        edit(func(s *raftnode.ShardStatus) { s.Trouble = "copy state: input/output error" }),
+		CodeListRotten:     edit(func(s *raftnode.ShardStatus) { s.Trouble = raftnode.ErrStateRotten.Error() + ": checksum" }),
+		CodeJournalDamaged: edit(func(s *raftnode.ShardStatus) { s.Trouble = raftnode.ErrJournalDamaged.Error() + "; kept as x" }),
 		CodeMended:         edit(func(s *raftnode.ShardStatus) { s.Mended = 2 }),
 		CodeListMended:     edit(func(s *raftnode.ShardStatus) { s.Mended, s.Rebuilt = 1, 1 }),
 		CodeLogMended:      edit(func(s *raftnode.ShardStatus) { s.Mended, s.Renumbered = 1, 1 }),
@@ -150,7 +152,9 @@ func faultScenes() map[Code]Facts {
 			}
 		}),
 	}
-	full, low, clock, gone, outside := whole(3), whole(3), whole(3), whole(3), away(whole(3), 3)
+	full, low, clock, gone, outside, unchecked := whole(3), whole(3), whole(3), whole(3), away(whole(3), 3), whole(3)
+	unchecked.Boxes[1].Care.Scrub.Last.Ended = noon.Add(-50 * 24 * time.Hour).UnixMilli()
+	f[CodeUnchecked] = unchecked
 	full.Disk = Disk{Total: 32e9, Free: 3e6}
 	low.Disk = Disk{Total: 32e9, Free: 2e9}
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()

@@ -25,6 +25,9 @@ const (
 	CodeListMended     Code = "list-mended"
 	CodeLogMended      Code = "log-mended"
 	CodeOutside        Code = "nobody-outside"
+	CodeListRotten     Code = "list-rotten"
+	CodeJournalDamaged Code = "unsent-damaged"
+	CodeUnchecked      Code = "not-checked"
 )
 
 const nothingLost = "Nothing is lost."
@@ -68,6 +71,20 @@ func dangers() []row {
 
 func cares() []row {
 	return []row{{
+		code: CodeJournalDamaged, weight: Care, find: findTroubles(isJournalDamaged),
+		what:  "The disk of {box} at {house} damaged its note of what was written there to {spaces} and not yet sent to other houses.",
+		lost:  "Nothing that another house has too. What was written at {house} alone may be; the note is kept aside.",
+		heals: "{box} takes part as before; its room is not tidied up meanwhile.",
+		do:    "Look whether the last changes made at {house} are there, and write again what is not; then remove the note kept aside from the folder “journal”.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeListRotten, weight: Care, find: findTroubles(isListRotten),
+		what:  "The list of {spaces} has gone bad on the disk of {box}, and no other house that has it is in reach.",
+		lost:  nothingLost + " {box} uses the list as far as it can be read.",
+		heals: "It is fetched again at the next check after another house is back.",
+		do:    "Bring another house back, then run redhen scrub at {box}.",
+		help:  "{keeper}.",
+	}, {
 		code: CodeLogDamaged, weight: Care, find: findStopped(isLogLost),
 		what:  "The disk of {box} at {house} damaged what the box had noted last.",
 		lost:  "Nothing that another house has too. What was written at {house} alone in the last moments may be.",
@@ -159,7 +176,7 @@ func cares() []row {
 		do:    "If it stays so, see that {box} has internet, and start it again.",
 		help:  "{keeper}.",
 	}, {
-		code: CodeTrouble, weight: Care, find: findTrouble,
+		code: CodeTrouble, weight: Care, find: findTroubles(isOtherTrouble),
 		what:  "{box} at {house} has trouble looking after its copy of {spaces}.",
 		lost:  "Nothing that we know of.",
 		heals: "It tries again by itself.",
@@ -196,6 +213,13 @@ func notes() []row {
 		lost:  nothingLost,
 		heals: "It is mended already.",
 		do:    "If this comes back often, replace the card or disk of {box}.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeUnchecked, weight: Note, find: findUnchecked,
+		what:  "{box} at {house} has not read everything again that it keeps for {for}, to see whether it is still good.",
+		lost:  "Nothing that we know of.",
+		heals: "It goes on with that whenever people let its disk alone.",
+		do:    "Leave {box} switched on, or run redhen scrub there.",
 		help:  "{keeper}.",
 	}, {
 		code: CodeOutside, weight: Note, find: findOutside,
