@@ -19,6 +19,7 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
+	"redhen/appliance/drill"
 	"redhen/appliance/status"
 	"redhen/appliance/web"
 	"redhen/provision/ident"
@@ -78,6 +79,7 @@ type Appliance struct {
 	accounts *account.Accounts
 	circle   *circle.Circle
 	watch    *status.Watch
+	drills   *drill.Drills
 	socket   net.Listener // of programs on this machine
 	http     net.Listener // of people; nil = none
 	pages    *web.Server  // nil without http
@@ -197,7 +199,14 @@ func (a *Appliance) openPeople() (err error) {
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
 		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	a.drills = drill.New(drill.Config{
+		Box: a.key.BoxID(), Dir: a.cfg.Dir, Net: a.host, Node: a.node, Accounts: a.accounts,
+		Space: spaces{a.node}.Space, Status: a.watch, Logger: a.log,
+	})
+	return nil
 }
 
 // Run runs the box until ctx ends: then the doors close, leadership moves to other
