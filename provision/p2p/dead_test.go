@@ -1,8 +1,11 @@
 package p2p
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
 )
 
 // A host that plays dead is reached by nobody and reaches nobody, and is back by itself.
@@ -13,7 +16,10 @@ func TestPlayDead(t *testing.T) {
 	circle(t, a, b)
 	together := func() bool { return a.state(b.Self()) == Direct && b.state(a.Self()) == Direct }
 	wait(t, a, "together", together)
-	const dead = 3 * time.Second
+	const dead = 4 * time.Second
+	var calls atomic.Int64
+	a.h.Network().Notify(&network.NotifyBundle{ConnectedF: func(network.Network, network.Conn) { calls.Add(1) }})
+	time.Sleep(brief) // the link has lasted
 	begun := time.Now()
 	b.PlayDead(dead)
 	wait(t, a, "apart", func() bool { return a.state(b.Self()) == None })
@@ -25,6 +31,9 @@ func TestPlayDead(t *testing.T) {
 			t.Fatalf("it has %d connections", n)
 		}
 		time.Sleep(20 * time.Millisecond) // real sockets
+	}
+	if n := calls.Load(); n > 12 {
+		t.Errorf("the other box called %d times", n)
 	}
 	wait(t, a, "together again", together)
 	if took := time.Since(begun); took < dead {
