@@ -41,6 +41,7 @@ type Config struct {
 	Status Status
 	Spaces Spaces
 	Care   Care
+	Drills Drills
 	Logger *slog.Logger
 }
 
@@ -61,6 +62,9 @@ func New(cfg Config) http.Handler {
 	handle("GET /v1/status", s.report)
 	handle("GET /v1/diary", s.diary)
 	mux.HandleFunc("POST /v1/scrub", s.scrub)
+	mux.HandleFunc("POST /v1/drill", s.drill)
+	handle("GET /v1/drill", s.lastDrill)
+	handle("PUT /v1/drill/consent", s.consent)
 	handle("POST /v1/found", s.found)
 	mux.HandleFunc("POST /v1/join", s.join)
 	handle("GET /v1/invites", s.invites)

@@ -104,6 +104,8 @@ func happened(e directory.Entry, now time.Time) (text, lost string) {
 		return a["house"] + " is back, after " + spell(at.Sub(since)) + ".", nothingLost
 	case whatChecked:
 		return checkedWords(a)
+	case whatDrill:
+		return drillWords(a)
 	case whatWhole:
 		return "All copies are complete, in " + count(amount(a["houses"]), "house", "houses") + ".", nothingLost
 	}

@@ -33,6 +33,7 @@ type Circle struct {
 	Boxes     []BoxFacts   // active ones
 	Spaces    []SpaceFacts // the circle's own records first
 	Petitions []Petition
+	Drill     *Drill // the last one; nil: none
 }
 
 // HouseFacts names a house.
@@ -99,6 +100,7 @@ func ReadCircle(v directory.View) (Circle, error) {
 			c.Petitions = append(c.Petitions, one)
 		}
 	}
+	c.Drill = lastDrill(v.Diary(directory.MaxDiary))
 	return c, v.Err()
 }
 

@@ -44,6 +44,8 @@ type Report struct {
 	Houses []House `json:"houses"`
 	Spaces []Space `json:"spaces"`
 	Faults []Fault `json:"faults"` // the gravest first
+	// Drill is the last fire drill; nil when there was none.
+	Drill *Drill `json:"drill,omitempty"`
 }
 
 // House is one house of the circle.
@@ -140,6 +142,9 @@ func Build(f Facts) Report {
 		if b.ID == f.Self {
 			r.Box, r.House = b.Name, t.houseName(b.House)
 		}
+	}
+	if f.Circle.Drill != nil {
+		r.Drill = f.Circle.Drill.in(f.Now)
 	}
 	r.Faults = findFaults(&scene{Facts: f, tally: t, report: &r})
 	r.Safe, r.Sentence = judge(r)

@@ -15,6 +15,7 @@ import (
 
 	"redhen/provision/p2p"
 	"redhen/raftnode"
+	"redhen/raftnode/directory"
 )
 
 func TestVerdict(t *testing.T) {
@@ -155,6 +156,9 @@ func faultScenes() map[Code]Facts {
 	full, low, clock, gone, outside, unchecked := whole(3), whole(3), whole(3), whole(3), away(whole(3), 3), whole(3)
 	unchecked.Boxes[1].Care.Scrub.Last.Ended = noon.Add(-50 * 24 * time.Hour).UnixMilli()
 	f[CodeUnchecked] = unchecked
+	drilled := whole(3)
+	drilled.Circle.Drill = lastDrill([]directory.Entry{{What: whatDrill, Time: noon.Add(-3 * time.Hour).UnixMilli(), About: map[string]string{"house": "Mill Lane", "by": "Ben", "good": "no"}}})
+	f[CodeDrill] = drilled
 	full.Disk = Disk{Total: 32e9, Free: 3e6}
 	low.Disk = Disk{Total: 32e9, Free: 2e9}
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()

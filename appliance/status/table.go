@@ -28,6 +28,7 @@ const (
 	CodeListRotten     Code = "list-rotten"
 	CodeJournalDamaged Code = "unsent-damaged"
 	CodeUnchecked      Code = "not-checked"
+	CodeDrill          Code = "drill-failed"
 )
 
 const nothingLost = "Nothing is lost."
@@ -175,6 +176,13 @@ func cares() []row {
 		heals: "A box sets its clock by the internet within minutes.",
 		do:    "If it stays so, see that {box} has internet, and start it again.",
 		help:  "{keeper}.",
+	}, {
+		code: CodeDrill, weight: Care, find: findDrill,
+		what:  "In the last fire drill, {when}, not everything went well while {house} played dead.",
+		lost:  nothingLost,
+		heals: "Nothing by itself: a drill shows what a fire would.",
+		do:    "Look at what went wrong with redhen drill --last, mend it, and run the drill again.",
+		help:  "{by}, who began the drill.",
 	}, {
 		code: CodeTrouble, weight: Care, find: findTroubles(isOtherTrouble),
 		what:  "{box} at {house} has trouble looking after its copy of {spaces}.",

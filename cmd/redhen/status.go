@@ -29,6 +29,9 @@ func tellReport(w io.Writer, r status.Report) {
 	for _, s := range r.Spaces {
 		fmt.Fprintln(w, s.Words)
 	}
+	if r.Drill != nil {
+		fmt.Fprintln(w, r.Drill.Words)
+	}
 	for _, f := range r.Faults {
 		fmt.Fprintf(w, "\n%s %s %s %s\n", f.What, f.Lost, f.Heals, f.Do)
 		if f.Help != "" {
