@@ -3,6 +3,7 @@ package drill
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"redhen/appliance/circle"
@@ -91,6 +92,7 @@ func (r Report) where() string {
 	for _, p := range r.Proofs {
 		names = append(names, p.Box)
 	}
+	slices.Sort(names)
 	if len(names) > 1 {
 		return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 	}
