@@ -190,7 +190,7 @@ func (a *Appliance) openPeople() (err error) {
 	}
 	a.circle, err = circle.New(circle.Config{
 		Key: a.key, Dir: a.cfg.Dir, Node: a.node, Host: a.host,
-		Accounts: a.accounts, Hasher: hasher, Logger: a.log,
+		Accounts: a.accounts, Hasher: hasher, Logger: a.log, Status: a.node.Status,
 	})
 	if err != nil {
 		return err

@@ -162,6 +162,7 @@ type Gone struct {
 	Replacement string `json:"replacement,omitempty"`
 	Keeper      string `json:"keeper"`
 	Password    string `json:"password"`
+	Confirm     string `json:"confirm"` // the name of the box's house, as typed
 }
 
 // Agreed is what became of Gone.

@@ -178,16 +178,3 @@ func (s *server) waiting(name string) (found ident.BoxID, err error) {
 	}
 	return found, nil
 }
-
-func (s *server) gone(r *http.Request) (any, error) {
-	var g Gone
-	if err := decode(r, &g); err != nil {
-		return nil, err
-	}
-	if g.Replacement == "" {
-		more, err := s.Circle.Gone(r.Context(), g.Box, g.Keeper, g.Password)
-		return Agreed{more}, err
-	}
-	more, err := s.Circle.Replace(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
-	return Agreed{more}, err
-}

@@ -113,6 +113,54 @@ func findUnchecked(s *scene) (list []finding) {
 	return list
 }
 
+// longSilent is when redhen asks whether a house is gone for good.
+const longSilent = 7 * 24 * time.Hour
+
+// awaySince reads from the diary, the newest row first, which houses are away since when.
+func awaySince(rows []directory.Entry) map[string]time.Time {
+	since, seen := map[string]time.Time{}, map[string]bool{}
+	for _, e := range rows {
+		house := e.About["house"]
+		if (e.What != whatAway && e.What != whatBack) || seen[house] {
+			continue
+		}
+		seen[house] = true
+		if e.What == whatAway {
+			since[house] = number(e.About["since"], time.UnixMilli(e.Time))
+		}
+	}
+	return since
+}
+
+// longAway returns since when a house is away, when that is long; whatever happened
+// to this box meanwhile.
+func (s *scene) longAway(h House) (since time.Time, ok bool) {
+	since = h.Reached.Since
+	if noted, known := s.Circle.AwaySince[h.Name]; known && (since.IsZero() || noted.Before(since)) {
+		since = noted
+	}
+	return since, h.Reached.How == Away && !since.IsZero() && s.Now.Sub(since) >= longSilent
+}
+
+// findSilent tells of houses that may be gone for good.
+func findSilent(s *scene) (list []finding) {
+	for _, h := range s.report.Houses {
+		since, ok := s.longAway(h)
+		if !ok {
+			continue
+		}
+		var boxes []string
+		for _, b := range h.Boxes {
+			boxes = append(boxes, b.Name)
+		}
+		f := about("house", h.Name, "boxes", listWords(boxes),
+			"days", spell(s.Now.Sub(since)), "box", boxes[0])
+		f.since = since
+		list = append(list, f)
+	}
+	return list
+}
+
 // checkEvent tells that a box has read everything again.
 func checkEvent(h House, b Box, rows []directory.Entry) (directory.Entry, bool) {
 	if b.Check == nil || b.Check.Ended.IsZero() {

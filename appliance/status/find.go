@@ -70,7 +70,7 @@ func findAlone(s *scene) []finding {
 
 func findAway(s *scene) (list []finding) {
 	for _, h := range s.report.Houses {
-		if h.Reached.How != Away {
+		if _, long := s.longAway(h); h.Reached.How != Away || long {
 			continue
 		}
 		var keepers []string

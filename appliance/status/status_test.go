@@ -159,6 +159,13 @@ func faultScenes() map[Code]Facts {
 	drilled := whole(3)
 	drilled.Circle.Drill = lastDrill([]directory.Entry{{What: whatDrill, Time: noon.Add(-3 * time.Hour).UnixMilli(), About: map[string]string{"house": "Mill Lane", "by": "Ben", "good": "no"}}})
 	f[CodeDrill] = drilled
+	silent := away(whole(3), 2)
+	silent.Circle.AwaySince = awaySince([]directory.Entry{
+		entry(whatAway, "", "house", "Mill Lane", "since", fmt.Sprint(noon.Add(-9*24*time.Hour).UnixMilli())),
+		entry(whatBack, "", "house", "Mill Lane", "since", "1"),
+		entry(whatBack, "", "house", "Hill Farm", "since", "1"),
+	})
+	f[CodeSilent] = silent
 	full.Disk = Disk{Total: 32e9, Free: 3e6}
 	low.Disk = Disk{Total: 32e9, Free: 2e9}
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()

@@ -29,6 +29,7 @@ const (
 	CodeJournalDamaged Code = "unsent-damaged"
 	CodeUnchecked      Code = "not-checked"
 	CodeDrill          Code = "drill-failed"
+	CodeSilent         Code = "house-silent"
 )
 
 const nothingLost = "Nothing is lost."
@@ -113,6 +114,13 @@ func cares() []row {
 		heals: "The other houses carry on.",
 		do:    "Start {box} again; if this comes back, replace its card or disk.",
 		help:  "{keeper}.",
+	}, {
+		code: CodeSilent, weight: Care, find: findSilent,
+		what:  "{house} has been silent for {days}. Perhaps {boxes} is gone for good.",
+		lost:  nothingLost + " What {house} alone had is on its box there.",
+		heals: "When it is back, it catches up by itself. When it is gone, nothing does before you say so.",
+		do:    "Ask whoever lives there. If it is gone for good, say so under “Circle”, or with redhen gone {box}; a new box takes its place with redhen replace {box} NEW.",
+		help:  "Another keeper must say so, too, when the circle has three or more.",
 	}, {
 		code: CodeHouseAway, weight: Care, find: findAway,
 		what:  "{house} has not been in reach since {since}.",
