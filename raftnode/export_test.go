@@ -4,8 +4,12 @@ import (
 	"context"
 
 	"redhen/provision/ident"
+	"redhen/provision/onefile"
+	"redhen/provision/roster"
+	"redhen/provision/wire"
 	"redhen/raftnode/catalog"
 	"redhen/raftnode/chunk"
+	"redhen/raftnode/directory"
 )
 
 // ProposeRaw has the leader here propose an entry of any kind and body.
@@ -49,4 +53,30 @@ func (n *Node) Needed(ctx context.Context) (map[chunk.Hash]bool, error) {
 	needed := map[chunk.Hash]bool{}
 	err := n.neededBut(ctx, rootLogs, func(h chunk.Hash) { needed[h] = true })
 	return needed, err
+}
+
+// InterruptTakeover does so many steps of a takeover and leaves it there, as a power
+// cut would. It returns how many there are.
+func (n *Node) InterruptTakeover(ctx context.Context, lost []ident.BoxID, sign func(directory.View) (roster.Change, error), steps int) (int, error) {
+	g, err := n.mayTakeOver(ctx, lost)
+	if err != nil {
+		return 0, err
+	}
+	note, _, err := n.rehearse(g.rep, sign)
+	if err != nil {
+		return 0, err
+	}
+	if err := onefile.Replace(n.eraPath(g.shard), wire.MustMarshal(note)); err != nil {
+		return 0, err
+	}
+	stopped := make(chan struct{})
+	n.mail.put(func() {
+		delete(n.groups, g.shard)
+		close(stopped)
+	})
+	<-stopped
+	all := n.eraSteps(g.rep, note)
+	done := make(chan error, 1)
+	g.rep.work.put(func() { done <- inOrder(all[:min(steps, len(all))]) })
+	return len(all), <-done
 }

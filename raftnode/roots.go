@@ -263,11 +263,19 @@ func (r *replica) unsettled() string {
 	return ""
 }
 
-// snapshotsMove reports a snapshot that is on its way; on the loop.
+// snapshotsMove reports a snapshot that is on its way, or a replica that is being
+// begun anew; on the loop.
 func (n *Node) snapshotsMove() error {
 	for shard, g := range n.groups {
 		if shard != ident.CircleShard && (g.installing || g.fetching != nil || len(g.sending) > 0) {
 			return fmt.Errorf("%w: a snapshot of shard %s is on its way", errUnsettled, shard)
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for shard, rep := range n.replicas {
+		if n.groupOf(rep) == nil {
+			return fmt.Errorf("%w: shard %s is between two replicas, or two eras", errUnsettled, shard)
 		}
 	}
 	if len(n.unbegun) > 0 {

@@ -77,6 +77,7 @@ func New(cfg Config) http.Handler {
 	handle("POST /v1/gone", s.gone)
 	mux.HandleFunc("POST /v1/retire", s.retire)
 	handle("DELETE /v1/retire", s.stay)
+	handle("POST /v1/takeover", s.takeover)
 	handle("GET /v1/accounts", s.accounts)
 	handle("POST /v1/accounts", s.addAccount)
 	handle("DELETE /v1/accounts/{login}", s.removeAccount)
