@@ -171,15 +171,17 @@ func TestPeopleComeFirst(t *testing.T) {
 		b := start(t, filepath.Join(t.TempDir(), "scrub"), s)
 		defer b.stop()
 		busy, end := context.WithCancel(t.Context())
+		var people sync.WaitGroup
+		defer people.Wait()
 		defer end()
-		go func() {
+		people.Go(func() {
 			for busy.Err() == nil {
 				s.mu.Lock()
 				s.people++
 				s.mu.Unlock()
 				time.Sleep(50 * time.Millisecond)
 			}
-		}()
+		})
 		time.Sleep(20 * time.Minute)
 		if got := len(s.verified()); got < 20 || got > 60 {
 			t.Errorf("%d read in ten busy minutes, want about 43", got)
