@@ -20,6 +20,7 @@ import (
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
 	"redhen/appliance/drill"
+	"redhen/appliance/home"
 	"redhen/appliance/status"
 	"redhen/appliance/web"
 	"redhen/provision/ident"
@@ -79,6 +80,7 @@ type Appliance struct {
 	node     *raftnode.Node
 	accounts *account.Accounts
 	circle   *circle.Circle
+	home     *home.Home
 	watch    *status.Watch
 	drills   *drill.Drills
 	socket   net.Listener // of programs on this machine
@@ -204,9 +206,11 @@ func (a *Appliance) openPeople() (err error) {
 	if err != nil {
 		return err
 	}
+	a.home = home.New(home.Config{Key: a.key, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
 		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
+		Home: a.atHome,
 	})
 	if err != nil {
 		return err
@@ -226,6 +230,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner, doorsClosed := context.WithCancel(context.WithoutCancel(ctx)) // what is under way at the doors needs the node
 	group.Go(func() error { return ended("node", a.node.Run(inner)) })
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
+	group.Go(func() error { return ended("home", a.home.Run(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
 	group.Go(func() error {
@@ -273,4 +278,15 @@ func (a *Appliance) Addr() string {
 		return ""
 	}
 	return a.http.Addr().String()
+}
+
+// atHome tells the status who is not at home.
+func (a *Appliance) atHome() (lost *status.Outcast, returns []status.Return) {
+	if o := a.home.Outcast(); o != nil {
+		lost = &status.Outcast{Since: o.Since, At: o.At}
+	}
+	for _, r := range a.home.Returns() {
+		returns = append(returns, status.Return{Box: r.Name, House: r.House, Since: r.Since})
+	}
+	return lost, returns
 }

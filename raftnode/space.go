@@ -347,6 +347,13 @@ func (s *Space) apart() bool {
 	return rep != nil && rep.apart()
 }
 
+// Apart reports whether no majority of the circle's houses has been in reach for
+// apartAfter, as far as this box can know.
+func (n *Node) Apart() bool {
+	rep := n.replica(ident.CircleShard)
+	return rep != nil && rep.apart()
+}
+
 func (r *replica) apart() bool {
 	return r.leadless() >= apartAfter || !r.members.Load().heldByMajority(r.heard())
 }

@@ -125,6 +125,8 @@ type Waiting struct {
 	// SameHouse that the house has a box of the circle already.
 	Known     bool `json:"known,omitempty"`
 	SameHouse bool `json:"sameHouse,omitempty"`
+	// Back says that the box was in the circle, was given up, and asks to come home.
+	Back bool `json:"back,omitempty"`
 }
 
 // Issued is a ticket that this box made.

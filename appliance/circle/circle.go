@@ -70,7 +70,9 @@ type Circle struct {
 	desk *pair.Desk
 	told [32]byte // head of the roster that was remembered last; FollowMembers alone
 
-	entered atomic.Bool // this box was let in, though its directory may not be here yet
+	ahead   atomic.Pointer[roster.State] // told by others, and on its way to the directory here; nil: none
+	nudge   chan struct{}                // capacity 1: ahead changed
+	entered atomic.Bool                  // this box was let in, though its directory may not be here yet
 }
 
 // New returns a Circle over a node and a host that are about to run.
@@ -78,7 +80,7 @@ func New(cfg Config) (*Circle, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c := &Circle{cfg: cfg, log: cfg.Logger}
+	c := &Circle{cfg: cfg, log: cfg.Logger, nudge: make(chan struct{}, 1)}
 	return c, c.openDesk()
 }
 

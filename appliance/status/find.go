@@ -284,3 +284,21 @@ func findOutside(s *scene) []finding {
 	}
 	return nil
 }
+
+func findGivenUp(s *scene) []finding {
+	if s.Outcast == nil {
+		return nil
+	}
+	f := s.aboutBox(s.Self, "since", s.Outcast.Since.In(s.Now.Location()).Format("2 January"), "at", s.Outcast.At)
+	f.since = s.Outcast.Since
+	return []finding{f}
+}
+
+func findReturned(s *scene) (list []finding) {
+	for _, r := range s.Returns {
+		f := about("box", r.Box, "house", r.House, "since", When(r.Since, s.Now))
+		f.since = r.Since
+		list = append(list, f)
+	}
+	return list
+}
