@@ -48,10 +48,9 @@ func (o *Order) sign(key ident.Key) {
 
 // Why an order is not obeyed.
 var (
-	errOrder  = errors.New("not an order of a keeper of this circle")
-	errStale  = errors.New("the order is old, or the clocks differ")
-	errOther  = errors.New("the order is for another house")
-	errRested = errors.New("this house played dead just now")
+	errOrder = errors.New("not an order of a keeper of this circle")
+	errStale = errors.New("the order is old, or the clocks differ")
+	errOther = errors.New("the order is for another house")
 )
 
 // check says why a box does not obey the order, nil when it does.
