@@ -19,6 +19,7 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
+	"redhen/appliance/drill"
 	"redhen/appliance/home"
 	"redhen/appliance/status"
 	"redhen/appliance/web"
@@ -81,6 +82,7 @@ type Appliance struct {
 	circle   *circle.Circle
 	home     *home.Home
 	watch    *status.Watch
+	drills   *drill.Drills
 	socket   net.Listener // of programs on this machine
 	http     net.Listener // of people; nil = none
 	pages    *web.Server  // nil without http
@@ -199,7 +201,7 @@ func (a *Appliance) openPeople() (err error) {
 	}
 	a.circle, err = circle.New(circle.Config{
 		Key: a.key, Dir: a.cfg.Dir, Node: a.node, Host: a.host,
-		Accounts: a.accounts, Hasher: hasher, Logger: a.log,
+		Accounts: a.accounts, Hasher: hasher, Logger: a.log, Status: a.node.Status,
 	})
 	if err != nil {
 		return err
@@ -210,7 +212,14 @@ func (a *Appliance) openPeople() (err error) {
 		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 		Home: a.atHome,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	a.drills = drill.New(drill.Config{
+		Box: a.key.BoxID(), Dir: a.cfg.Dir, Net: a.host, Node: a.node, Accounts: a.accounts,
+		Space: spaces{a.node}.Space, Status: a.watch, Logger: a.log,
+	})
+	return nil
 }
 
 // Run runs the box until ctx ends: then the doors close, leadership moves to other

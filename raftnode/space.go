@@ -153,9 +153,13 @@ func (s *Space) Upload(ctx context.Context, r io.Reader) (manifest.Content, erro
 	}
 	ahead := s.n.pushAhead(s.id)
 	defer ahead.stop()
+	pins := &s.n.care.uploads
+	pin := pins.begin()
+	defer pins.end(pin)
 	c, err := manifest.Build(ctx, r, func(_ context.Context, b []byte) (chunk.Hash, error) {
 		h, err := s.n.cfg.Chunks.Put(b)
 		if err == nil {
+			pins.add(pin, h)
 			ahead.add(h)
 		}
 		return h, err

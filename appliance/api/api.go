@@ -178,6 +178,7 @@ type Gone struct {
 	Replacement string `json:"replacement,omitempty"`
 	Keeper      string `json:"keeper"`
 	Password    string `json:"password"`
+	Confirm     string `json:"confirm"` // the name of the box's house, as typed
 }
 
 // Takeover says that houses are lost for good, so many that the circle can decide

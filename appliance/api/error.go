@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/drill"
 	"redhen/appliance/home"
 	"redhen/appliance/space"
 	"redhen/provision/pair"
@@ -42,6 +43,9 @@ func explain(err error) (*Error, int) {
 		err = pair.ErrNotPending
 	}
 	if w, ok := circle.Explain(err); ok {
+		return &Error{w.Code, w.Sentence}, http.StatusConflict
+	}
+	if w, ok := drill.Explain(err); ok {
 		return &Error{w.Code, w.Sentence}, http.StatusConflict
 	}
 	if errors.Is(err, context.Canceled) {

@@ -203,19 +203,6 @@ func (s *server) waiting(name string) (found ident.BoxID, back bool, err error) 
 	return found, back, nil
 }
 
-func (s *server) gone(r *http.Request) (any, error) {
-	var g Gone
-	if err := decode(r, &g); err != nil {
-		return nil, err
-	}
-	if g.Replacement == "" {
-		more, err := s.Circle.Gone(r.Context(), g.Box, g.Keeper, g.Password)
-		return Agreed{more}, err
-	}
-	more, err := s.Circle.Replace(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
-	return Agreed{more}, err
-}
-
 func (s *server) takeover(r *http.Request) (any, error) {
 	var k Takeover
 	if err := decode(r, &k); err != nil {

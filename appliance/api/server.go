@@ -43,6 +43,8 @@ type Config struct {
 	Home   Home
 	Status Status
 	Spaces Spaces
+	Care   Care
+	Drills Drills
 	Logger *slog.Logger
 }
 
@@ -71,6 +73,10 @@ func New(cfg Config) http.Handler {
 	handle("GET /v1/box", func(*http.Request) (any, error) { return s.Box(), nil })
 	handle("GET /v1/status", s.report)
 	handle("GET /v1/diary", s.diary)
+	mux.HandleFunc("POST /v1/scrub", s.scrub)
+	mux.HandleFunc("POST /v1/drill", s.drill)
+	handle("GET /v1/drill", s.lastDrill)
+	handle("PUT /v1/drill/consent", s.consent)
 	handle("POST /v1/found", s.found)
 	mux.HandleFunc("POST /v1/join", s.join)
 	handle("GET /v1/invites", s.invites)
@@ -79,7 +85,10 @@ func New(cfg Config) http.Handler {
 	handle("DELETE /v1/invites/{ticket}", s.revoke)
 	handle("POST /v1/waiting/{box}", s.approve)
 	handle("DELETE /v1/waiting/{box}", s.reject)
+	handle("GET /v1/gone", s.brief)
 	handle("POST /v1/gone", s.gone)
+	mux.HandleFunc("POST /v1/retire", s.retire)
+	handle("DELETE /v1/retire", s.stay)
 	handle("POST /v1/takeover", s.takeover)
 	handle("GET /v1/accounts", s.accounts)
 	handle("POST /v1/accounts", s.addAccount)

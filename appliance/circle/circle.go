@@ -50,7 +50,7 @@ type Node interface {
 
 var _ Node = (*raftnode.Node)(nil)
 
-// Config is what a Circle stands on; all fields but Now are needed.
+// Config is what a Circle stands on; all fields but Now are needed, Status by Retire alone.
 type Config struct {
 	Key      ident.Key
 	Dir      string // where tickets are kept
@@ -59,7 +59,8 @@ type Config struct {
 	Accounts *account.Accounts
 	Hasher   *account.Hasher
 	Logger   *slog.Logger
-	Now      func() time.Time // nil: time.Now
+	Status   func(context.Context) (raftnode.Status, error) // what this box knows of itself
+	Now      func() time.Time                               // nil: time.Now
 }
 
 // Circle takes people's decisions. It is safe for concurrent use.

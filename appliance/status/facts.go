@@ -49,6 +49,9 @@ type Circle struct {
 	Boxes     []BoxFacts   // active ones
 	Spaces    []SpaceFacts // the circle's own records first
 	Petitions []Petition
+	Drill     *Drill // the last one; nil: none
+	// AwaySince is when a house went away that the diary knows to be away, by its name.
+	AwaySince map[string]time.Time
 }
 
 // HouseFacts names a house.
@@ -115,6 +118,8 @@ func ReadCircle(v directory.View) (Circle, error) {
 			c.Petitions = append(c.Petitions, one)
 		}
 	}
+	rows := v.Diary(directory.MaxDiary)
+	c.Drill, c.AwaySince = lastDrill(rows), awaySince(rows)
 	return c, v.Err()
 }
 

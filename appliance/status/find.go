@@ -69,7 +69,7 @@ func findAlone(s *scene) []finding {
 
 func findAway(s *scene) (list []finding) {
 	for _, h := range s.report.Houses {
-		if h.Reached.How != Away {
+		if _, long := s.longAway(h); h.Reached.How != Away || long {
 			continue
 		}
 		var keepers []string
@@ -242,10 +242,6 @@ func (s *scene) perBox(rule func(raftnode.ShardStatus) (detail string, ok bool))
 		}
 	}
 	return list
-}
-
-func findTrouble(s *scene) []finding {
-	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) { return sh.Trouble, sh.Trouble != "" })
 }
 
 func findDisk(full bool) func(*scene) []finding {
