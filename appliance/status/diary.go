@@ -78,6 +78,8 @@ func decided(e directory.Entry) (text, lost string) {
 		return box + " was declared gone.", "Only what that box alone had."
 	case whatStolen:
 		return box + " was marked as stolen and shut out.", "Only what that box alone had."
+	case "box-kept":
+		return capital(a["keeper"]) + " keeps " + box + " now.", ""
 	case "box-renamed":
 		return "The box " + a["was"] + " is called " + a["box"] + " now.", ""
 	case "house-renamed":

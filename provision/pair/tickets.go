@@ -42,6 +42,7 @@ type Issued struct {
 	Box     ident.BoxID // that used it; while Open, that the circle was asked to let in
 	Wrong   int         // wrong proofs so far
 	Waived  bool        // nobody is asked
+	Gift    string      // whom the box is for, empty: no gift
 }
 
 // stored is a ticket as the Desk keeps it: without the secret.
@@ -56,6 +57,7 @@ type stored struct {
 	Box     ident.BoxID    `cbor:"8,keyasint,omitempty"`
 	Wrong   int            `cbor:"9,keyasint,omitempty"`
 	Waived  bool           `cbor:"10,keyasint,omitempty"`
+	Gift    string         `cbor:"11,keyasint,omitempty"`
 }
 
 // end is when the ticket stopped, or will stop, being good.
@@ -67,7 +69,7 @@ func (s stored) end() int64 {
 }
 
 func (s stored) issued() Issued {
-	return Issued{s.ID, time.UnixMilli(s.Made), time.UnixMilli(s.Expires), s.State, s.Box, s.Wrong, s.Waived}
+	return Issued{s.ID, time.UnixMilli(s.Made), time.UnixMilli(s.Expires), s.State, s.Box, s.Wrong, s.Waived, s.Gift}
 }
 
 // book keeps tickets in memory and in one file. The Desk's lock guards it.
