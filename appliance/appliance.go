@@ -19,10 +19,13 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
+	"redhen/appliance/firstboot"
 	"redhen/appliance/status"
 	"redhen/appliance/web"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/roster"
+	"redhen/provision/seed"
 	"redhen/raftnode"
 	"redhen/raftnode/chunk"
 	"redhen/raftnode/raftlog"
@@ -38,6 +41,7 @@ type Config struct {
 	HTTP   string       // where the pages are, "host:port"; "" = nowhere
 	P2P    int          // TCP and UDP port for the other boxes; 0 = any free one
 	Listen netip.Addr   // the one address for the other boxes; zero = all of the machine
+	Boot   string       // the mounted FAT partition of the card that the box started from; "" = none
 	LAN    bool         // find members, and answer for names, on the local network; ask the router for a port
 	Logger *slog.Logger // nil = none
 
@@ -78,11 +82,12 @@ type Appliance struct {
 	accounts *account.Accounts
 	circle   *circle.Circle
 	watch    *status.Watch
-	socket   net.Listener // of programs on this machine
-	http     net.Listener // of people; nil = none
-	pages    *web.Server  // nil without http
+	start    *firstboot.Start // what the card asks for
+	socket   net.Listener     // of programs on this machine
+	http     net.Listener     // of people; nil = none
+	pages    *web.Server      // nil without http
 
-	claimCode string // for a fresh box
+	claimCode string // for a fresh box, a gift, and a forgotten password
 
 	linked  bool            // the host runs
 	base    *errgroup.Group // what the node stands on
@@ -193,11 +198,30 @@ func (a *Appliance) openPeople() (err error) {
 	if err != nil {
 		return err
 	}
+	a.start = a.openStart()
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
 		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 	})
 	return err
+}
+
+// openStart takes over what the card says.
+func (a *Appliance) openStart() *firstboot.Start {
+	cfg := firstboot.Config{
+		Data: seed.Path(filepath.Join(a.cfg.Dir, "seed.toml")), Circle: a.circle,
+		Self: a.self, News: a.node.News, Logger: a.log,
+	}
+	if a.cfg.Boot != "" {
+		cfg.Card = seed.Dir(a.cfg.Boot)
+	}
+	return firstboot.Open(cfg)
+}
+
+// self is this box in the roster, zero while it is in no circle.
+func (a *Appliance) self() roster.Box {
+	me, _ := a.circle.Roster().Box(a.key.BoxID())
+	return me
 }
 
 // Run runs the box until ctx ends: then the doors close, leadership moves to other
@@ -208,6 +232,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner, doorsClosed := context.WithCancel(context.WithoutCancel(ctx)) // what is under way at the doors needs the node
 	group.Go(func() error { return ended("node", a.node.Run(inner)) })
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
+	group.Go(func() error { return ended("card", a.start.Run(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
 	group.Go(func() error {

@@ -7,6 +7,7 @@ package api
 import (
 	"time"
 
+	"redhen/appliance/firstboot"
 	"redhen/provision/ident"
 )
 
@@ -19,8 +20,29 @@ type Box struct {
 	House   string      `json:"house,omitempty"`
 	Pages   string      `json:"pages,omitempty"` // host:port of the pages; empty when there are none
 	Port    int         `json:"port"`            // for other boxes
-	// ClaimCode is what a person types to claim a fresh box from afar.
+	// ClaimCode is what a person types to claim a fresh box from afar, to receive a gift,
+	// and to set a new password after the card asked for that.
 	ClaimCode string `json:"claimCode,omitempty"`
+	// Gift says that the box is kept by its giver until somebody receives it.
+	Gift  bool  `json:"gift,omitempty"`
+	Start Start `json:"start,omitzero"`
+}
+
+// Start is what the card asked of the box, and how far that is.
+type Start struct {
+	Doing    firstboot.Doing `json:"doing,omitempty"`
+	Sentence string          `json:"sentence,omitempty"`
+	Circle   string          `json:"circle,omitempty"`
+	Words    []Word          `json:"words,omitempty"`
+	Problems []string        `json:"problems,omitempty"` // with the card
+}
+
+// IsZero reports whether there is nothing to say.
+func (s Start) IsZero() bool { return s.Doing == firstboot.Nothing && len(s.Problems) == 0 }
+
+// StartOf tells a state of a box's start.
+func StartOf(s firstboot.State) Start {
+	return Start{s.Doing, s.Sentence, s.Circle, wordsOf(s.Words), s.Problems}
 }
 
 // Keeper is the person who keeps the box that is being set up.

@@ -81,6 +81,7 @@ type Box struct {
 	Spot                 *p2ptest.Spot
 	Log                  *Log   // what it logged since its first start
 	Dir                  string // its state directory
+	Boot                 string // the folder that is its card; "" = none
 	*appliance.Appliance        // nil while it is off
 
 	w     *World
@@ -106,7 +107,7 @@ func (b *Box) Start() {
 	b.w.T.Helper()
 	b.Spot.Cut(false)
 	a, err := appliance.Open(appliance.Config{
-		Dir: b.Dir, PromoteAfter: b.w.cfg.PromoteAfter, Underlay: b.Spot.Config,
+		Dir: b.Dir, Boot: b.Boot, PromoteAfter: b.w.cfg.PromoteAfter, Underlay: b.Spot.Config,
 		Socket: func(string) (net.Listener, error) { return newSilence(), nil },
 		Logger: slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,7 +68,8 @@ type Circle struct {
 	desk *pair.Desk
 	told [32]byte // head of the roster that was remembered last; FollowMembers alone
 
-	entered atomic.Bool // this box was let in, though its directory may not be here yet
+	entering sync.Mutex  // one at a time begins a circle or enters one
+	entered  atomic.Bool // this box was let in, though its directory may not be here yet
 }
 
 // New returns a Circle over a node and a host that are about to run.
@@ -94,6 +96,8 @@ type Place struct {
 
 // Found begins a circle of this one box.
 func (c *Circle) Found(ctx context.Context, name string, place Place, keeper Person) error {
+	c.entering.Lock()
+	defer c.entering.Unlock()
 	if c.Claimed() || c.entered.Load() {
 		return ErrInCircle
 	}

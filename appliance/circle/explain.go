@@ -58,6 +58,7 @@ func table() []row {
 		{account.ErrUnknown, "no-account", "The circle has no account of that name.", "Look at the names with redhen account list."},
 		{ErrNoBox, "no-box", "The circle has no box of that name.", "Look at the names with redhen houses."},
 		{ErrNoHouse, "no-house", "The circle has no house of that name.", "Look at the names with redhen houses."},
+		{ErrNoGift, "no-gift", "This box was no gift, or its keeper has come already.", "Log in with your name and password."},
 		{ErrNotKeeper, "not-keeper", "That account has no say about this box.", "Ask another keeper, one who keeps a box of their own in this circle."},
 		{account.ErrNotKeeper, "not-keeper", "That account keeps no box, or its right to sign was lost with a forgotten password.", "Ask another keeper."},
 		{account.ErrWrong, "wrong-password", "That is not the password of that account.", "Try again with the right one."},

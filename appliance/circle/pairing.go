@@ -66,8 +66,10 @@ func (c *Circle) Join(ctx context.Context, text string, place Place, keeper Pers
 	}
 	if err != nil {
 		c.log.Info("circle not joined", "err", err)
+		return err
 	}
-	return err
+	c.arrive(ctx)
+	return nil
 }
 
 // ask has the inviter let this box in.
@@ -113,6 +115,11 @@ func (c *Circle) enter(ctx context.Context, w pair.Welcome) error {
 		members = append(members, p2p.Member{Box: b.ID, Name: b.Name})
 		c.cfg.Host.Learn(b.ID, w.Addrs[b.ID]...)
 	}
+	c.entering.Lock()
+	defer c.entering.Unlock()
+	if c.Claimed() || c.entered.Load() {
+		return &pair.Refusal{Code: pair.InCircle} // somebody began one here meanwhile
+	}
 	if err := c.cfg.Host.SetMembers(members); err != nil {
 		return err
 	}
@@ -123,7 +130,6 @@ func (c *Circle) enter(ctx context.Context, w pair.Welcome) error {
 		return err
 	}
 	c.entered.Store(true)
-	c.arrive(ctx)
 	return nil
 }
 
@@ -187,6 +193,9 @@ func (c *Circle) renumber(ctx context.Context, box ident.BoxID) error {
 }
 
 func (c *Circle) admitNew(ctx context.Context, app pair.Application, change roster.Change) error {
+	if app.Gift { // pair has seen to it that this box's keeper keeps it
+		return c.propose(ctx, directory.Admit{Change: change})
+	}
 	var acc directory.Account
 	if err := wire.Unmarshal(app.Account, &acc); err != nil {
 		return &pair.Refusal{Code: pair.Garbage}
@@ -199,7 +208,12 @@ func (c *Circle) admitNew(ctx context.Context, app pair.Application, change rost
 	if err != nil {
 		return err
 	}
-	out, err := c.cfg.Node.Command(ctx, directory.Command{Admit: &directory.Admit{Change: change, Account: &acc, Space: space}})
+	return c.propose(ctx, directory.Admit{Change: change, Account: &acc, Space: space})
+}
+
+// propose has the circle let a box in, or tells the joiner why it does not.
+func (c *Circle) propose(ctx context.Context, admit directory.Admit) error {
+	out, err := c.cfg.Node.Command(ctx, directory.Command{Admit: &admit})
 	if err != nil {
 		return err
 	}

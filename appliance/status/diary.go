@@ -86,6 +86,8 @@ func decided(e directory.Entry) (text, lost string) {
 		return "The house " + a["was"] + " is called " + a["house"] + " now.", ""
 	case "account-added":
 		return capital(a["name"]) + " has an account now.", ""
+	case "password-reset":
+		return "The password of " + a["name"] + " was set anew by somebody who had " + box + " in hand. If that was not " + a["name"] + ", ask another keeper for help.", nothingLost
 	case "account-removed":
 		return "The account of " + a["name"] + " was ended.", "Its files are kept."
 	}

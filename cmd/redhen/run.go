@@ -24,6 +24,7 @@ import (
 // runFlags are the flags of redhen run.
 type runFlags struct {
 	http, listen, log string
+	boot              string
 	p2p               int
 	noLAN, withParent bool
 	promoteAfter      time.Duration
@@ -37,6 +38,7 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.http, "http", defaultHTTP(), `where the pages are, host:port ("" = nowhere)`)
 	cmd.Flags().IntVar(&f.p2p, "p2p", appliance.DefaultP2P, "TCP and UDP port for the other boxes (0 = any free one)")
+	cmd.Flags().StringVar(&f.boot, "boot", "", "the mounted FAT partition of the card, with settings for the box")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "the one IP address for the other boxes (default all)")
 	cmd.Flags().BoolVar(&f.noLAN, "no-lan", false, "do not look for boxes on the local network, nor answer for names on it")
 	cmd.Flags().StringVar(&f.log, "log", "info", "what to log: debug, info, warn, error")
@@ -56,7 +58,7 @@ func defaultHTTP() string {
 }
 
 func (f runFlags) config(dir string, errs io.Writer) (appliance.Config, error) {
-	cfg := appliance.Config{Dir: dir, HTTP: f.http, P2P: f.p2p, LAN: !f.noLAN, PromoteAfter: f.promoteAfter}
+	cfg := appliance.Config{Dir: dir, HTTP: f.http, P2P: f.p2p, Boot: f.boot, LAN: !f.noLAN, PromoteAfter: f.promoteAfter}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.log)); err != nil {
 		return cfg, &usageError{fmt.Errorf("--log %q: want debug, info, warn or error", f.log)}
@@ -102,6 +104,12 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 func (a *app) tellStart(w io.Writer, b api.Box) {
 	if b.Pages != "" {
 		fmt.Fprintln(w, "The pages are at", pageLink(b.Pages))
+	}
+	for _, p := range b.Start.Problems {
+		fmt.Fprintln(w, "About the card:", p)
+	}
+	if b.Gift {
+		fmt.Fprintf(w, "This box is a gift that nobody has taken yet. Open its page with the code of the gift card, or the code %s.\n", b.ClaimCode)
 	}
 	if b.Claimed {
 		fmt.Fprintf(w, "This is %s at %s, in the circle %s.\n", b.Name, b.House, b.Circle)
