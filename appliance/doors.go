@@ -155,7 +155,7 @@ func (a *Appliance) localDoor() http.Handler {
 
 // About is what this box says of itself.
 func (a *Appliance) About() api.Box {
-	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), ClaimCode: a.claimCode, Start: api.StartOf(a.start.State())}
+	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), ClaimCode: a.claimCode, Paper: a.start.HasCode(), Start: api.StartOf(a.start.State())}
 	r := a.circle.Roster()
 	if r == nil {
 		return b

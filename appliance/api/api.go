@@ -23,6 +23,8 @@ type Box struct {
 	// ClaimCode is what a person types to claim a fresh box from afar, to receive a gift,
 	// and to set a new password after the card asked for that.
 	ClaimCode string `json:"claimCode,omitempty"`
+	// Paper says that the code of a gift card serves, too.
+	Paper bool `json:"paper,omitempty"`
 	// Gift says that the box is kept by its giver until somebody receives it.
 	Gift  bool  `json:"gift,omitempty"`
 	Start Start `json:"start,omitzero"`
@@ -131,6 +133,7 @@ type Waiting struct {
 	House  string      `json:"house"`
 	Keeper string      `json:"keeper"`
 	Ticket string      `json:"ticket"`
+	Gift   bool        `json:"gift,omitempty"` // kept by the giver until Keeper takes it
 	Words  []Word      `json:"words"`
 	Since  time.Time   `json:"since"`
 }
@@ -143,6 +146,7 @@ type Issued struct {
 	Expires time.Time `json:"expires"`
 	Waived  bool      `json:"waived,omitempty"`
 	Wrong   int       `json:"wrong,omitempty"` // wrong tries
+	Gift    string    `json:"gift,omitempty"`  // house of the box that it was put onto a card for
 }
 
 // Account is a person of the circle.

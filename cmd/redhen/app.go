@@ -36,7 +36,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.state, "state", defaultState(), "state directory of the box (or set REDHEN_STATE)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "show JSON")
 	root.AddCommand(
-		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.accountCommand(),
+		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.giftCommand(), a.accountCommand(),
 		a.statusCommand(), a.housesCommand(), a.diaryCommand(), a.goneCommand(), a.replaceCommand(), a.exportCommand(),
 		a.demoCommand(), a.fireCommand(),
 	)

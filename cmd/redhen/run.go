@@ -115,6 +115,10 @@ func (a *app) tellStart(w io.Writer, b api.Box) {
 		fmt.Fprintf(w, "This is %s at %s, in the circle %s.\n", b.Name, b.House, b.Circle)
 		return
 	}
+	if b.Paper {
+		fmt.Fprintf(w, "This box does what its card says; redhen status tells how far it is. To claim it by hand: with the code of the gift card, or the code %s.\n", b.ClaimCode)
+		return
+	}
 	fmt.Fprintf(w, "This box is in no circle yet. On this network, claim it on its page within 15 minutes; later, or from elsewhere, with the code %s.\n", b.ClaimCode)
 	fmt.Fprintf(w, "Or here, with redhen found or redhen join, and --state %s\n", a.state)
 }

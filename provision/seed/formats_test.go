@@ -79,6 +79,17 @@ func TestWifiKeys(t *testing.T) {
 	}
 }
 
+func TestNewWifi(t *testing.T) {
+	if w, wrong := NewWifi("Attic", "eight888", "gb"); wrong != "" || w != (Wifi{SSID: "Attic", Passphrase: "eight888", Country: "GB"}) {
+		t.Errorf("got %q %q, %s", w.SSID, w.Country, wrong)
+	}
+	for _, c := range [][3]string{{"", "eight888", ""}, {"Attic", "short", ""}, {"Attic", "", "Germany"}} {
+		if w, wrong := NewWifi(c[0], c[1], c[2]); wrong == "" || w != (Wifi{}) {
+			t.Errorf("%q accepted", c)
+		}
+	}
+}
+
 func TestClaimCode(t *testing.T) {
 	s := Seed{ClaimHash: HashClaim("7Q4-K2M")}
 	for code, want := range map[string]bool{"7Q4-K2M": true, " 7q4k2m\n": true, "7Q4K2N": false, "": false} {

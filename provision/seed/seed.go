@@ -282,6 +282,23 @@ func checkSSID(s string) (string, string) {
 	return s, ""
 }
 
+// NewWifi returns a network, or says in words what is wrong with it. A key of 64 hex
+// digits is used as it is; without one the network is open. The country may be empty.
+func NewWifi(ssid, key, country string) (w Wifi, wrong string) {
+	if w.SSID, wrong = checkSSID(ssid); wrong != "" {
+		return Wifi{}, wrong
+	}
+	if country != "" {
+		if w.Country, wrong = checkCountry(country); wrong != "" {
+			return Wifi{}, wrong
+		}
+	}
+	if wrong = w.setKey(key); wrong != "" {
+		return Wifi{}, wrong
+	}
+	return w, ""
+}
+
 // setKey puts a password of any of the kinds in use where it belongs: 64 hex
 // digits are a ready-made key, none is an open network.
 func (w *Wifi) setKey(s string) (wrong string) {
