@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -48,6 +49,7 @@ type Config struct {
 	PromoteAfter time.Duration // see raftnode.Config
 
 	// What a machine gives, for tests that give it themselves.
+	Machine  fs.FS                                  // /sys and /proc, rooted at /; nil = the machine's
 	Underlay func(p2p.Config) p2p.Config            // puts the links on another internet; nil = the machine's
 	Socket   func(dir string) (net.Listener, error) // opens the local door; nil = api.Listen
 }
@@ -61,6 +63,9 @@ func (c *Config) validate() error {
 	}
 	if c.Underlay == nil {
 		c.Underlay = func(links p2p.Config) p2p.Config { return links }
+	}
+	if c.Machine == nil {
+		c.Machine = os.DirFS("/")
 	}
 	if c.Socket == nil {
 		c.Socket = api.Listen
@@ -201,7 +206,9 @@ func (a *Appliance) openPeople() (err error) {
 	a.start = a.openStart()
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
-		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
+		Disk:         func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
+		Hardware:     func() status.Hardware { return status.ReadHardware(a.cfg.Machine, absolute(a.cfg.Dir)) },
+		CardProblems: func() []string { return a.start.State().Problems },
 	})
 	return err
 }
@@ -216,6 +223,17 @@ func (a *Appliance) openStart() *firstboot.Start {
 		cfg.Card = seed.Dir(a.cfg.Boot)
 	}
 	return firstboot.Open(cfg)
+}
+
+// absolute is a path as the kernel's list of mounts has it, as well as can be told.
+func absolute(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return dir
 }
 
 // self is this box in the roster, zero while it is in no circle.

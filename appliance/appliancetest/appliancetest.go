@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -108,8 +109,9 @@ func (b *Box) Start() {
 	b.Spot.Cut(false)
 	a, err := appliance.Open(appliance.Config{
 		Dir: b.Dir, Boot: b.Boot, PromoteAfter: b.w.cfg.PromoteAfter, Underlay: b.Spot.Config,
-		Socket: func(string) (net.Listener, error) { return newSilence(), nil },
-		Logger: slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Machine: fstest.MapFS{}, // no temperature of the day changes a test
+		Socket:  func(string) (net.Listener, error) { return newSilence(), nil },
+		Logger:  slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		b.w.T.Fatalf("open %s: %v", b.Name, err)

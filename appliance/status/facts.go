@@ -24,6 +24,10 @@ type Facts struct {
 	// Outside says that some box of the circle can be reached from the internet.
 	Outside bool
 	Disk    Disk
+	// Hardware is the machine that this box runs on.
+	Hardware Hardware
+	// CardProblems are sentences about the card with settings.
+	CardProblems []string
 }
 
 // Circle is what the directory says, without what is secret.

@@ -44,6 +44,9 @@ type Report struct {
 	Houses []House `json:"houses"`
 	Spaces []Space `json:"spaces"`
 	Faults []Fault `json:"faults"` // the gravest first
+
+	// Machine is what this box runs on.
+	Machine Machine `json:"machine"`
 }
 
 // House is one house of the circle.
@@ -133,7 +136,7 @@ func (s Space) Complete() bool {
 // Build makes the report of the facts. It is pure.
 func Build(f Facts) Report {
 	t := newTally(f)
-	r := Report{Circle: f.Circle.Name, Time: f.Now, Spaces: t.spaces()}
+	r := Report{Circle: f.Circle.Name, Time: f.Now, Spaces: t.spaces(), Machine: f.Hardware.machine()}
 	r.Houses = t.houses(r.Spaces)
 	for _, b := range f.Circle.Boxes {
 		if b.ID == f.Self {

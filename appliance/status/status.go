@@ -38,6 +38,10 @@ type Config struct {
 	Outside func() bool
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
+	// Hardware tells of the machine; nil: not known. See ReadHardware.
+	Hardware func() Hardware
+	// CardProblems tells what on the card with settings cannot be used; nil: nothing.
+	CardProblems func() []string
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -56,6 +60,10 @@ type Watch struct {
 	mu   sync.Mutex // guards last, and that one question is asked at a time
 	last Report
 	at   time.Time
+
+	hwMu sync.Mutex // guards hw and hwAt
+	hw   Hardware
+	hwAt time.Time
 }
 
 // New returns a Watch.
@@ -107,6 +115,10 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 		return f, fmt.Errorf("ask the boxes: %w", err)
 	}
 	f.Now = w.cfg.Now()
+	f.Hardware = w.hardware(f.Now)
+	if w.cfg.CardProblems != nil {
+		f.CardProblems = w.cfg.CardProblems()
+	}
 	if w.cfg.Links != nil {
 		f.Links = w.cfg.Links()
 	}
