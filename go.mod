@@ -24,6 +24,7 @@ require (
 	go.uber.org/fx v1.24.0 // how libp2p takes the simulated internet in tests
 	go.yaml.in/yaml/v3 v3.0.5 // the settings on a card as Raspberry Pi Imager writes them
 	golang.org/x/crypto v0.58.0 // argon2id and XChaCha20-Poly1305: passwords and sealed keys
+	golang.org/x/image v0.47.0 // letters on the screen of a box
 	golang.org/x/net v0.62.0 // XML and properties of WebDAV
 	golang.org/x/sync v0.24.0 // errgroup
 	golang.org/x/sys v0.49.0 // statfs and devices of the board

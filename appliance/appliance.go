@@ -48,6 +48,8 @@ type Config struct {
 
 	PromoteAfter time.Duration // see raftnode.Config
 
+	Panel Panel // screen and light; they are the caller's to close
+
 	// What a machine gives, for tests that give it themselves.
 	Machine  fs.FS                                  // /sys and /proc, rooted at /; nil = the machine's
 	Underlay func(p2p.Config) p2p.Config            // puts the links on another internet; nil = the machine's
@@ -251,6 +253,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("node", a.node.Run(inner)) })
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
 	group.Go(func() error { return ended("card", a.start.Run(inner)) })
+	group.Go(func() error { return ended("panel", a.showPanel(ctx)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
 	group.Go(func() error {

@@ -44,8 +44,8 @@ func (a *Appliance) openDoors() (err error) {
 		return nil
 	}
 	free := freeClaim
-	if a.start.HasCode() {
-		free = 0 // whoever the box is for has it on paper
+	if a.start.HasCode() || a.cfg.Panel.Screen != nil {
+		free = 0 // whoever the box is for has it on paper, or sees it
 	}
 	a.pages, err = web.New(web.Config{
 		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,

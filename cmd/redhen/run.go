@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 
 	"redhen/appliance"
 	"redhen/appliance/api"
+	"redhen/board/panel"
 	"redhen/provision/p2p"
 	"redhen/raftnode/raftlog"
 )
@@ -27,6 +29,7 @@ type runFlags struct {
 	boot              string
 	p2p               int
 	noLAN, withParent bool
+	panel             bool
 	promoteAfter      time.Duration
 }
 
@@ -39,6 +42,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.http, "http", defaultHTTP(), `where the pages are, host:port ("" = nowhere)`)
 	cmd.Flags().IntVar(&f.p2p, "p2p", appliance.DefaultP2P, "TCP and UDP port for the other boxes (0 = any free one)")
 	cmd.Flags().StringVar(&f.boot, "boot", "", "the mounted FAT partition of the card, with settings for the box")
+	cmd.Flags().BoolVar(&f.panel, "panel", false, "show the box on the screen and by the light of this machine, where there are any")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "the one IP address for the other boxes (default all)")
 	cmd.Flags().BoolVar(&f.noLAN, "no-lan", false, "do not look for boxes on the local network, nor answer for names on it")
 	cmd.Flags().StringVar(&f.log, "log", "info", "what to log: debug, info, warn, error")
@@ -82,6 +86,11 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.panel {
+		var off func()
+		cfg.Panel, off = openPanel(cfg.Logger)
+		defer off()
+	}
 	box, err := appliance.Open(cfg)
 	if err != nil {
 		return openWords(err, f)
@@ -99,6 +108,29 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 		return err
 	}
 	return box.Run(ctx)
+}
+
+// openPanel takes over the screen and the light of this machine; off gives them back.
+func openPanel(log *slog.Logger) (p appliance.Panel, off func()) {
+	lamp := panel.FindLamp(panel.Folder("/sys/class/leds"))
+	frame, err := panel.OpenFrame()
+	switch {
+	case err == nil:
+		p.Screen = frame
+	case !errors.Is(err, fs.ErrNotExist):
+		log.Warn("no screen", "err", err)
+	}
+	if lamp != nil {
+		p.Light = lamp
+	}
+	return p, func() {
+		if frame != nil {
+			frame.Close()
+		}
+		if lamp != nil {
+			lamp.Show(panel.Unlit) // it was lit before, or is not ours to light
+		}
+	}
 }
 
 func (a *app) tellStart(w io.Writer, b api.Box) {
