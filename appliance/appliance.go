@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,7 @@ import (
 	"redhen/appliance/firstboot"
 	"redhen/appliance/status"
 	"redhen/appliance/web"
+	"redhen/board/wifi"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/provision/roster"
@@ -48,7 +50,8 @@ type Config struct {
 
 	PromoteAfter time.Duration // see raftnode.Config
 
-	Panel Panel // screen and light; they are the caller's to close
+	Radio func() (wifi.Radio, error) // opens the Wi-Fi radio, fs.ErrNotExist while there is none; nil = somebody else looks after it
+	Panel Panel                      // screen and light; they are the caller's to close
 
 	// What a machine gives, for tests that give it themselves.
 	Machine  fs.FS                                  // /sys and /proc, rooted at /; nil = the machine's
@@ -89,10 +92,11 @@ type Appliance struct {
 	accounts *account.Accounts
 	circle   *circle.Circle
 	watch    *status.Watch
-	start    *firstboot.Start // what the card asks for
-	socket   net.Listener     // of programs on this machine
-	http     net.Listener     // of people; nil = none
-	pages    *web.Server      // nil without http
+	start    *firstboot.Start            // what the card asks for
+	wifi     atomic.Pointer[wifi.Keeper] // nil without a radio
+	socket   net.Listener                // of programs on this machine
+	http     net.Listener                // of people; nil = none
+	pages    *web.Server                 // nil without http
 
 	claimCode string // for a fresh box, a gift, and a forgotten password
 
@@ -210,6 +214,7 @@ func (a *Appliance) openPeople() (err error) {
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
 		Disk:         func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 		Hardware:     func() status.Hardware { return status.ReadHardware(a.cfg.Machine, absolute(a.cfg.Dir)) },
+		WifiTrouble:  a.wifiTrouble,
 		CardProblems: func() []string { return a.start.State().Problems },
 	})
 	return err
@@ -253,6 +258,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("node", a.node.Run(inner)) })
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
 	group.Go(func() error { return ended("card", a.start.Run(inner)) })
+	group.Go(func() error { return ended("wifi", a.keepWifi(inner)) })
 	group.Go(func() error { return ended("panel", a.showPanel(ctx)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })

@@ -176,6 +176,13 @@ func findBetterDisk(s *scene) []finding {
 	return s.aboutDisk("other", orElse(best.Model, best.Name), "size", Bytes(best.Size))
 }
 
+func findWifi(s *scene) []finding {
+	if s.WifiTrouble == "" {
+		return nil
+	}
+	return []finding{s.aboutBox(s.Self, "trouble", s.WifiTrouble)}
+}
+
 func findCard(s *scene) (list []finding) {
 	for _, p := range s.CardProblems {
 		if !strings.HasSuffix(p, ".") && !strings.HasSuffix(p, "?") {

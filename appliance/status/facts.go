@@ -28,6 +28,8 @@ type Facts struct {
 	Hardware Hardware
 	// CardProblems are sentences about the card with settings.
 	CardProblems []string
+	// WifiTrouble is a sentence about the Wi-Fi that is not joined, empty when all is well.
+	WifiTrouble string
 }
 
 // Circle is what the directory says, without what is secret.

@@ -68,6 +68,13 @@ func machineNotes() []row {
 		do:    "Nothing needs to be done now; keep it in mind when the {disk} wears out.",
 		help:  "{keeper}.",
 	}, {
+		code: CodeWifi, weight: Note, find: findWifi,
+		what:  "{box} is on no Wi-Fi. {trouble}",
+		lost:  nothingLost,
+		heals: "The box goes on trying by itself.",
+		do:    "Do as it says, or use a network cable.",
+		help:  "{keeper}.",
+	}, {
 		code: CodeCard, weight: Note, find: findCard,
 		what:  "Something on the card of {box} cannot be used. {problem}",
 		lost:  nothingLost,

@@ -42,6 +42,8 @@ type Config struct {
 	Hardware func() Hardware
 	// CardProblems tells what on the card with settings cannot be used; nil: nothing.
 	CardProblems func() []string
+	// WifiTrouble says why no Wi-Fi is joined; nil: nothing is wrong.
+	WifiTrouble func() string
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -118,6 +120,9 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	f.Hardware = w.hardware(f.Now)
 	if w.cfg.CardProblems != nil {
 		f.CardProblems = w.cfg.CardProblems()
+	}
+	if w.cfg.WifiTrouble != nil {
+		f.WifiTrouble = w.cfg.WifiTrouble()
 	}
 	if w.cfg.Links != nil {
 		f.Links = w.cfg.Links()

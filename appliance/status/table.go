@@ -38,6 +38,7 @@ const (
 	CodeClockUnset   Code = "clock-unset"
 	CodeBetterDisk   Code = "better-disk"
 	CodeCard         Code = "card-settings"
+	CodeWifi         Code = "wifi"
 )
 
 const nothingLost = "Nothing is lost."

@@ -19,6 +19,7 @@ import (
 	"redhen/appliance"
 	"redhen/appliance/api"
 	"redhen/board/panel"
+	"redhen/board/wifi"
 	"redhen/provision/p2p"
 	"redhen/raftnode/raftlog"
 )
@@ -29,7 +30,7 @@ type runFlags struct {
 	boot              string
 	p2p               int
 	noLAN, withParent bool
-	panel             bool
+	panel, wifi       bool
 	promoteAfter      time.Duration
 }
 
@@ -43,6 +44,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Flags().IntVar(&f.p2p, "p2p", appliance.DefaultP2P, "TCP and UDP port for the other boxes (0 = any free one)")
 	cmd.Flags().StringVar(&f.boot, "boot", "", "the mounted FAT partition of the card, with settings for the box")
 	cmd.Flags().BoolVar(&f.panel, "panel", false, "show the box on the screen and by the light of this machine, where there are any")
+	cmd.Flags().BoolVar(&f.wifi, "wifi", false, "join the Wi-Fi networks that the card names, where nothing else looks after the radio")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "the one IP address for the other boxes (default all)")
 	cmd.Flags().BoolVar(&f.noLAN, "no-lan", false, "do not look for boxes on the local network, nor answer for names on it")
 	cmd.Flags().StringVar(&f.log, "log", "info", "what to log: debug, info, warn, error")
@@ -85,6 +87,12 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 	cfg, err := f.config(a.state, a.err)
 	if err != nil {
 		return err
+	}
+	if f.wifi {
+		cfg.Radio = func() (wifi.Radio, error) {
+			r, _, err := wifi.OpenRadio()
+			return r, err
+		}
 	}
 	if f.panel {
 		var off func()
