@@ -86,6 +86,11 @@ func (n *node) Found(ctx context.Context, f directory.Found) error {
 	return err
 }
 
+// TakeOver implements circle.Node; no page offers it.
+func (n *node) TakeOver(context.Context, []ident.BoxID, func(directory.View) (roster.Change, error)) error {
+	return raftnode.ErrNotLost
+}
+
 func (n *node) Join(context.Context, ident.ReplicaID, []ident.BoxID) error { return nil }
 
 func (n *node) First(ident.ShardID, ident.AccountID, int) ([]circle.Replica, error) {
