@@ -215,6 +215,7 @@ func (a *Appliance) openPeople() (err error) {
 		Disk:         func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 		Hardware:     func() status.Hardware { return status.ReadHardware(a.cfg.Machine, absolute(a.cfg.Dir)) },
 		WifiTrouble:  a.wifiTrouble,
+		Now:          a.now,
 		CardProblems: func() []string { return a.start.State().Problems },
 	})
 	return err
@@ -241,6 +242,14 @@ func absolute(dir string) string {
 		dir = real
 	}
 	return dir
+}
+
+// now is the time, on the clock of the place that the card names.
+func (a *Appliance) now() time.Time {
+	if zone, err := time.LoadLocation(a.start.Seed().TimeZone); err == nil && a.start.Seed().TimeZone != "" {
+		return time.Now().In(zone)
+	}
+	return time.Now()
 }
 
 // self is this box in the roster, zero while it is in no circle.

@@ -50,7 +50,7 @@ func (a *Appliance) openDoors() (err error) {
 	a.pages, err = web.New(web.Config{
 		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,
 		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, free, nil).Or(a.start.Claims),
-		Proof: web.NewRule(a.claimCode, 0, nil).Or(a.start.Claims), Start: a.start, Names: a.hostNames, Logger: a.log,
+		Proof: web.NewRule(a.claimCode, 0, nil).Or(a.start.Claims), Start: a.start, Names: a.hostNames, Now: a.now, Logger: a.log,
 	})
 	if err != nil {
 		return fmt.Errorf("open the pages: %w", err)
