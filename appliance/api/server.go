@@ -10,8 +10,10 @@ import (
 	"strconv"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/home"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/provision/ident"
 	"redhen/raftnode/directory"
 )
 
@@ -38,10 +40,20 @@ type Spaces interface {
 type Config struct {
 	Box    func() Box
 	Circle *circle.Circle
+	Home   Home
 	Status Status
 	Spaces Spaces
 	Logger *slog.Logger
 }
+
+// Home is where boxes wait that were given up and are back; *home.Home is one.
+type Home interface {
+	Returns() []home.Return
+	LetIn(ctx context.Context, box ident.BoxID) error
+	Refuse(box ident.BoxID) error
+}
+
+var _ Home = (*home.Home)(nil)
 
 type server struct{ Config }
 

@@ -70,8 +70,10 @@ type Circle struct {
 	desk *pair.Desk
 	told [32]byte // head of the roster that was remembered last; FollowMembers alone
 
-	entering sync.Mutex  // one at a time begins a circle or enters one
-	entered  atomic.Bool // this box was let in, though its directory may not be here yet
+	entering sync.Mutex                   // one at a time begins a circle or enters one
+	ahead    atomic.Pointer[roster.State] // told by others, and on its way to the directory here; nil: none
+	nudge    chan struct{}                // capacity 1: ahead changed
+	entered  atomic.Bool                  // this box was let in, though its directory may not be here yet
 }
 
 // New returns a Circle over a node and a host that are about to run.
@@ -79,7 +81,7 @@ func New(cfg Config) (*Circle, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c := &Circle{cfg: cfg, log: cfg.Logger}
+	c := &Circle{cfg: cfg, log: cfg.Logger, nudge: make(chan struct{}, 1)}
 	return c, c.openDesk()
 }
 
@@ -94,6 +96,8 @@ type Person struct {
 type Place struct {
 	House string // a new house's name, or an existing one's
 	Box   string
+	// SameHouse says that House names a house of the circle, in which the box stands too.
+	SameHouse bool
 }
 
 // Found begins a circle of this one box.

@@ -44,6 +44,8 @@ type Config struct {
 	CardProblems func() []string
 	// WifiTrouble says why no Wi-Fi is joined; nil: nothing is wrong.
 	WifiTrouble func() string
+	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
+	Home func() (*Outcast, []Return)
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -130,6 +132,9 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	if w.cfg.Outside != nil {
 		f.Outside = w.cfg.Outside()
 	}
+	if w.cfg.Home != nil {
+		f.Outcast, f.Returns = w.cfg.Home()
+	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {
 			w.cfg.Logger.Warn("room of the disk is not known", "err", err)
@@ -137,6 +142,13 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	}
 	return f, nil
 }
+
+// The room of a disk. Below ReserveBytes no files are taken any more, so that the box
+// itself goes on; it counts as full a little before.
+const (
+	ReserveBytes = 64 << 20
+	FullBytes    = ReserveBytes + 16<<20
+)
 
 // DiskOf returns the room of the file system that holds dir.
 func DiskOf(dir string) (Disk, error) {

@@ -86,15 +86,14 @@ func (n *node) Found(ctx context.Context, f directory.Found) error {
 	return err
 }
 
-// TakeOver implements circle.Node; no page offers it.
-func (n *node) TakeOver(context.Context, []ident.BoxID, func(directory.View) (roster.Change, error)) error {
-	return raftnode.ErrNotLost
-}
-
 func (n *node) Join(context.Context, ident.ReplicaID, []ident.BoxID) error { return nil }
 
 func (n *node) First(ident.ShardID, ident.AccountID, int) ([]circle.Replica, error) {
 	return []circle.Replica{{ID: 1, Box: n.key.BoxID(), Role: placement.Voter}}, nil
+}
+
+func (n *node) TakeOver(context.Context, []ident.BoxID, func(directory.View) (roster.Change, error)) error {
+	return raftnode.ErrApart // these pages do not offer it yet
 }
 
 func (n *node) News() <-chan struct{} { return nil }
