@@ -281,6 +281,9 @@ func (j *Joiner) hello(s p2p.Stream) (c challenge, said transcript, err error) {
 // ask proves that this box knows the secret and gets the guide.
 func (j *Joiner) ask(s p2p.Stream, c challenge, said transcript, key [32]byte) (Guide, error) {
 	q := question{Login: j.Application.KeeperName}
+	if j.Application.Gift {
+		q.Login = "" // nobody is there yet who could open a sealed key: so none is sent
+	}
 	said.Role, said.Body = "asker", append(c.said(), q.said()...)
 	q.Proof = said.mac(key)
 	if err := wire.Write(s, q); err != nil {
