@@ -6,13 +6,16 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build setup demo test check unit sim clients fire torture bench fuzz clean
+.PHONY: all build deb setup demo test check unit sim clients fire torture bench fuzz clean
 
 all: build
 
 build: ## the one program
 	@mkdir -p $(OUT)
 	$(GO) build -trimpath -o $(REDHEN) ./cmd/redhen
+
+deb: ## Debian packages for amd64 and arm64
+	@GO=$(GO) .ci/deb $(OUT)
 
 setup: ## what the tests need besides Go, from Debian
 	@.ci/setup

@@ -9,6 +9,9 @@ require (
 	github.com/google/go-cmp v0.7.0 // differences in tests, readable
 	github.com/libp2p/go-libp2p v0.51.0 // links between boxes: QUIC, hole punching, relays
 	github.com/makiuchi-d/gozxing v0.1.1 // reads a QR code from a photo
+	github.com/mdlayher/genetlink v1.4.0 // a request that the client of Wi-Fi does not make: with a ready key
+	github.com/mdlayher/netlink v1.11.2 // the attributes of that request
+	github.com/mdlayher/wifi v0.10.0 // Wi-Fi networks in reach, and joining them
 	github.com/mr-tron/base58 v1.3.0 // the text of a peer ID
 	github.com/multiformats/go-multiaddr v0.16.1 // addresses as libp2p writes them
 	github.com/multiformats/go-multistream v0.6.1 // tells a service that is not offered from a broken stream
@@ -24,6 +27,7 @@ require (
 	go.uber.org/fx v1.24.0 // how libp2p takes the simulated internet in tests
 	go.yaml.in/yaml/v3 v3.0.5 // the settings on a card as Raspberry Pi Imager writes them
 	golang.org/x/crypto v0.58.0 // argon2id and XChaCha20-Poly1305: passwords and sealed keys
+	golang.org/x/image v0.47.0 // letters on the screen of a box
 	golang.org/x/net v0.62.0 // XML and properties of WebDAV
 	golang.org/x/sync v0.24.0 // errgroup
 	golang.org/x/sys v0.49.0 // statfs and devices of the board
@@ -62,6 +66,7 @@ require (
 	github.com/libp2p/go-yamux/v5 v5.1.0 // indirect
 	github.com/libp2p/zeroconf/v2 v2.2.0 // indirect
 	github.com/marten-seemann/tcp v0.0.0-20210406111302-dfbc87cc63fd // indirect
+	github.com/mdlayher/socket v0.6.0 // indirect
 	github.com/miekg/dns v1.1.72 // indirect
 	github.com/mikioh/tcpinfo v0.0.0-20190314235526-30a79bb1804b // indirect
 	github.com/mikioh/tcpopt v0.0.0-20190314235656-172688c1accc // indirect

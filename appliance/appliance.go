@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,11 +22,15 @@ import (
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
 	"redhen/appliance/drill"
+	"redhen/appliance/firstboot"
 	"redhen/appliance/home"
 	"redhen/appliance/status"
 	"redhen/appliance/web"
+	"redhen/board/wifi"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/roster"
+	"redhen/provision/seed"
 	"redhen/raftnode"
 	"redhen/raftnode/chunk"
 	"redhen/raftnode/raftlog"
@@ -41,12 +47,17 @@ type Config struct {
 	HTTP   string       // where the pages are, "host:port"; "" = nowhere
 	P2P    int          // TCP and UDP port for the other boxes; 0 = any free one
 	Listen netip.Addr   // the one address for the other boxes; zero = all of the machine
+	Boot   string       // the mounted FAT partition of the card that the box started from; "" = none
 	LAN    bool         // find members, and answer for names, on the local network; ask the router for a port
 	Logger *slog.Logger // nil = none
 
 	PromoteAfter time.Duration // see raftnode.Config
 
+	Radio func() (wifi.Radio, error) // opens the Wi-Fi radio, fs.ErrNotExist while there is none; nil = somebody else looks after it
+	Panel Panel                      // screen and light; they are the caller's to close
+
 	// What a machine gives, for tests that give it themselves.
+	Machine  fs.FS                                  // /sys and /proc, rooted at /; nil = the machine's
 	Underlay func(p2p.Config) p2p.Config            // puts the links on another internet; nil = the machine's
 	Socket   func(dir string) (net.Listener, error) // opens the local door; nil = api.Listen
 }
@@ -60,6 +71,9 @@ func (c *Config) validate() error {
 	}
 	if c.Underlay == nil {
 		c.Underlay = func(links p2p.Config) p2p.Config { return links }
+	}
+	if c.Machine == nil {
+		c.Machine = os.DirFS("/")
 	}
 	if c.Socket == nil {
 		c.Socket = api.Listen
@@ -83,11 +97,13 @@ type Appliance struct {
 	home     *home.Home
 	watch    *status.Watch
 	drills   *drill.Drills
-	socket   net.Listener // of programs on this machine
-	http     net.Listener // of people; nil = none
-	pages    *web.Server  // nil without http
+	start    *firstboot.Start            // what the card asks for
+	wifi     atomic.Pointer[wifi.Keeper] // nil without a radio
+	socket   net.Listener                // of programs on this machine
+	http     net.Listener                // of people; nil = none
+	pages    *web.Server                 // nil without http
 
-	claimCode string // for a fresh box
+	claimCode string // for a fresh box, a gift, and a forgotten password
 
 	linked  bool            // the host runs
 	base    *errgroup.Group // what the node stands on
@@ -206,11 +222,16 @@ func (a *Appliance) openPeople() (err error) {
 	if err != nil {
 		return err
 	}
+	a.start = a.openStart()
 	a.home = home.New(home.Config{Key: a.key, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
-		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
-		Home: a.atHome,
+		Disk:         func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
+		Hardware:     func() status.Hardware { return status.ReadHardware(a.cfg.Machine, absolute(a.cfg.Dir)) },
+		WifiTrouble:  a.wifiTrouble,
+		Now:          a.now,
+		Home:         a.atHome,
+		CardProblems: func() []string { return a.start.State().Problems },
 	})
 	if err != nil {
 		return err
@@ -222,6 +243,43 @@ func (a *Appliance) openPeople() (err error) {
 	return nil
 }
 
+// openStart takes over what the card says.
+func (a *Appliance) openStart() *firstboot.Start {
+	cfg := firstboot.Config{
+		Data: seed.Path(filepath.Join(a.cfg.Dir, "seed.toml")), Circle: a.circle,
+		Self: a.self, News: a.node.News, Logger: a.log,
+	}
+	if a.cfg.Boot != "" {
+		cfg.Card = seed.Dir(a.cfg.Boot)
+	}
+	return firstboot.Open(cfg)
+}
+
+// absolute is a path as the kernel's list of mounts has it, as well as can be told.
+func absolute(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return dir
+}
+
+// now is the time, on the clock of the place that the card names.
+func (a *Appliance) now() time.Time {
+	if zone, err := time.LoadLocation(a.start.Seed().TimeZone); err == nil && a.start.Seed().TimeZone != "" {
+		return time.Now().In(zone)
+	}
+	return time.Now()
+}
+
+// self is this box in the roster, zero while it is in no circle.
+func (a *Appliance) self() roster.Box {
+	me, _ := a.circle.Roster().Box(a.key.BoxID())
+	return me
+}
+
 // Run runs the box until ctx ends: then the doors close, leadership moves to other
 // houses, and everything is put down safely. It returns the reason when it ends by itself.
 func (a *Appliance) Run(ctx context.Context) error {
@@ -230,6 +288,9 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner, doorsClosed := context.WithCancel(context.WithoutCancel(ctx)) // what is under way at the doors needs the node
 	group.Go(func() error { return ended("node", a.node.Run(inner)) })
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
+	group.Go(func() error { return ended("card", a.start.Run(inner)) })
+	group.Go(func() error { return ended("wifi", a.keepWifi(inner)) })
+	group.Go(func() error { return ended("panel", a.showPanel(ctx)) })
 	group.Go(func() error { return ended("home", a.home.Run(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })

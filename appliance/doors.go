@@ -18,6 +18,7 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/api"
 	"redhen/appliance/dav"
+	"redhen/appliance/firstboot"
 	"redhen/appliance/web"
 )
 
@@ -35,18 +36,21 @@ const (
 
 // openDoors opens the ports of the doors; nothing answers before serveDoors.
 func (a *Appliance) openDoors() (err error) {
+	a.claimCode = newClaimCode()
 	if a.socket, err = a.cfg.Socket(a.cfg.Dir); err != nil {
 		return fmt.Errorf("open %s: %w", api.SocketName, err)
 	}
 	if a.cfg.HTTP == "" {
 		return nil
 	}
-	if !a.circle.Claimed() {
-		a.claimCode = newClaimCode()
+	free := freeClaim
+	if a.start.HasCode() || a.cfg.Panel.Screen != nil {
+		free = 0 // whoever the box is for has it on paper, or sees it
 	}
 	a.pages, err = web.New(web.Config{
 		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,
-		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, freeClaim, nil), Names: a.hostNames, Logger: a.log,
+		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, free, nil).Or(a.start.Claims),
+		Proof: web.NewRule(a.claimCode, 0, nil).Or(a.start.Claims), Start: a.start, Names: a.hostNames, Now: a.now, Logger: a.log,
 	})
 	if err != nil {
 		return fmt.Errorf("open the pages: %w", err)
@@ -151,14 +155,20 @@ func (a *Appliance) localDoor() http.Handler {
 
 // About is what this box says of itself.
 func (a *Appliance) About() api.Box {
-	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), Addresses: a.host.Addrs(), ClaimCode: a.claimCode}
+	b := api.Box{
+		ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), Addresses: a.host.Addrs(), ClaimCode: a.claimCode,
+		Paper: a.start.HasCode(), Start: api.StartOf(a.start.State()),
+	}
 	r := a.circle.Roster()
 	if r == nil {
 		return b
 	}
 	me, _ := r.Box(b.ID)
 	h, _ := r.House(me.House)
-	b.ClaimCode = ""
+	b.Gift = me.Gift
+	if !b.Gift && b.Start.Doing != firstboot.AskReset {
+		b.ClaimCode = ""
+	}
 	b.Claimed, b.Circle, b.Name, b.House = r.Active(b.ID), r.Name(), me.Name, h.Name
 	return b
 }

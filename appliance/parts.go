@@ -6,6 +6,7 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
 	"redhen/appliance/drill"
+	"redhen/appliance/firstboot"
 	"redhen/appliance/space"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
@@ -17,6 +18,9 @@ import (
 
 // Circle is what people decide about the circle.
 func (a *Appliance) Circle() *circle.Circle { return a.circle }
+
+// Start is what the card asked for, and how far that is.
+func (a *Appliance) Start() *firstboot.Start { return a.start }
 
 // Accounts is who may come in.
 func (a *Appliance) Accounts() *account.Accounts { return a.accounts }

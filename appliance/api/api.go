@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"redhen/appliance/firstboot"
 	"redhen/provision/ident"
 )
 
@@ -22,8 +23,31 @@ type Box struct {
 	Port    int         `json:"port"`            // for other boxes
 	// Addresses are where other boxes may call it, as far as it knows.
 	Addresses []netip.AddrPort `json:"addresses,omitempty"`
-	// ClaimCode is what a person types to claim a fresh box from afar.
+	// ClaimCode is what a person types to claim a fresh box from afar, to receive a gift,
+	// and to set a new password after the card asked for that.
 	ClaimCode string `json:"claimCode,omitempty"`
+	// Paper says that the code of a gift card serves, too.
+	Paper bool `json:"paper,omitempty"`
+	// Gift says that the box is kept by its giver until somebody receives it.
+	Gift  bool  `json:"gift,omitempty"`
+	Start Start `json:"start,omitzero"`
+}
+
+// Start is what the card asked of the box, and how far that is.
+type Start struct {
+	Doing    firstboot.Doing `json:"doing,omitempty"`
+	Sentence string          `json:"sentence,omitempty"`
+	Circle   string          `json:"circle,omitempty"`
+	Words    []Word          `json:"words,omitempty"`
+	Problems []string        `json:"problems,omitempty"` // with the card
+}
+
+// IsZero reports whether there is nothing to say.
+func (s Start) IsZero() bool { return s.Doing == firstboot.Nothing && len(s.Problems) == 0 }
+
+// StartOf tells a state of a box's start.
+func StartOf(s firstboot.State) Start {
+	return Start{s.Doing, s.Sentence, s.Circle, wordsOf(s.Words), s.Problems}
 }
 
 // Keeper is the person who keeps the box that is being set up.
@@ -119,6 +143,7 @@ type Waiting struct {
 	House  string      `json:"house"`
 	Keeper string      `json:"keeper"`
 	Ticket string      `json:"ticket"`
+	Gift   bool        `json:"gift,omitempty"` // kept by the giver until Keeper takes it
 	Words  []Word      `json:"words"`
 	Since  time.Time   `json:"since"`
 	// Known says that the keeper is in the circle already and gave the right password,
@@ -137,6 +162,7 @@ type Issued struct {
 	Expires time.Time `json:"expires"`
 	Waived  bool      `json:"waived,omitempty"`
 	Wrong   int       `json:"wrong,omitempty"` // wrong tries
+	Gift    string    `json:"gift,omitempty"`  // house of the box that it was put onto a card for
 }
 
 // Account is a person of the circle.

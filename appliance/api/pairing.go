@@ -121,14 +121,14 @@ func (s *server) invites(*http.Request) (any, error) {
 	for _, p := range s.Circle.Desk().Pending() {
 		list.Waiting = append(list.Waiting, Waiting{
 			Box: p.Application.BoxName, ID: p.Box, House: p.Application.HouseName, Keeper: p.Application.KeeperName,
-			Ticket: p.Ticket, Words: wordsOf(p.Words), Since: p.Since, Known: p.Known, SameHouse: p.SameHouse,
+			Ticket: p.Ticket, Gift: p.Application.Gift, Words: wordsOf(p.Words), Since: p.Since, Known: p.Known, SameHouse: p.SameHouse,
 		})
 	}
 	for _, r := range s.Home.Returns() {
 		list.Waiting = append(list.Waiting, Waiting{Box: r.Name, ID: r.Box, House: r.House, Since: r.Since, Words: []Word{}, Back: true})
 	}
 	for _, t := range s.Circle.Desk().Tickets() {
-		list.Tickets = append(list.Tickets, Issued{t.ID, stateWord(t), t.Made, t.Expires, t.Waived, t.Wrong})
+		list.Tickets = append(list.Tickets, Issued{t.ID, stateWord(t), t.Made, t.Expires, t.Waived, t.Wrong, t.Gift})
 	}
 	return list, nil
 }

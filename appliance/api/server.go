@@ -81,6 +81,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("POST /v1/join", s.join)
 	handle("GET /v1/invites", s.invites)
 	handle("POST /v1/invites/box", s.inviteBox)
+	handle("POST /v1/gifts", s.gift)
 	handle("POST /v1/invites/account", s.inviteAccount)
 	handle("DELETE /v1/invites/{ticket}", s.revoke)
 	handle("POST /v1/waiting/{box}", s.approve)

@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -81,6 +82,7 @@ type Box struct {
 	Spot                 *p2ptest.Spot
 	Log                  *Log   // what it logged since its first start
 	Dir                  string // its state directory
+	Boot                 string // the folder that is its card; "" = none
 	*appliance.Appliance        // nil while it is off
 
 	w     *World
@@ -106,9 +108,10 @@ func (b *Box) Start() {
 	b.w.T.Helper()
 	b.Spot.Cut(false)
 	a, err := appliance.Open(appliance.Config{
-		Dir: b.Dir, PromoteAfter: b.w.cfg.PromoteAfter, Underlay: b.Spot.Config,
-		Socket: func(string) (net.Listener, error) { return newSilence(), nil },
-		Logger: slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Dir: b.Dir, Boot: b.Boot, PromoteAfter: b.w.cfg.PromoteAfter, Underlay: b.Spot.Config,
+		Machine: fstest.MapFS{}, // no temperature of the day changes a test
+		Socket:  func(string) (net.Listener, error) { return newSilence(), nil },
+		Logger:  slog.New(slog.NewTextHandler(b.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		b.w.T.Fatalf("open %s: %v", b.Name, err)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,9 +71,10 @@ type Circle struct {
 	desk *pair.Desk
 	told [32]byte // head of the roster that was remembered last; FollowMembers alone
 
-	ahead   atomic.Pointer[roster.State] // told by others, and on its way to the directory here; nil: none
-	nudge   chan struct{}                // capacity 1: ahead changed
-	entered atomic.Bool                  // this box was let in, though its directory may not be here yet
+	entering sync.Mutex                   // one at a time begins a circle or enters one
+	ahead    atomic.Pointer[roster.State] // told by others, and on its way to the directory here; nil: none
+	nudge    chan struct{}                // capacity 1: ahead changed
+	entered  atomic.Bool                  // this box was let in, though its directory may not be here yet
 }
 
 // New returns a Circle over a node and a host that are about to run.
@@ -101,6 +103,8 @@ type Place struct {
 
 // Found begins a circle of this one box.
 func (c *Circle) Found(ctx context.Context, name string, place Place, keeper Person) error {
+	c.entering.Lock()
+	defer c.entering.Unlock()
 	if c.Claimed() || c.entered.Load() {
 		return ErrInCircle
 	}

@@ -64,6 +64,7 @@ func table() []row {
 		{account.ErrUnknown, "no-account", "The circle has no account of that name.", "Look at the names with redhen account list."},
 		{ErrNoBox, "no-box", "The circle has no box of that name.", "Look at the names with redhen houses."},
 		{ErrNoHouse, "no-house", "The circle has no house of that name.", "Look at the names with redhen houses."},
+		{ErrNoGift, "no-gift", "This box was no gift, or its keeper has come already.", "Log in with your name and password."},
 		{ErrOwnHouse, "own-house", "That is the house in which this box stands: it cannot give itself up.", "Name the house that is lost."},
 		{raftnode.ErrNotLost, "not-lost", "That house answers: it is not lost.", "Wait a little if it has just gone dark; else there is nothing to do."},
 		{raftnode.ErrEnoughLeft, "enough-left", "Enough houses are left to decide together, so nobody has to decide alone.", "Say that the box is gone, with redhen gone."},

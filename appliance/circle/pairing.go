@@ -66,8 +66,10 @@ func (c *Circle) Join(ctx context.Context, text string, place Place, keeper Pers
 	}
 	if err != nil {
 		c.log.Info("circle not joined", "err", err)
+		return err
 	}
-	return err
+	c.arrive(ctx)
+	return nil
 }
 
 // ask has the inviter let this box in.
@@ -106,6 +108,11 @@ func (c *Circle) enter(ctx context.Context, w pair.Welcome) error {
 		members = append(members, p2p.Member{Box: b.ID, Name: b.Name})
 		c.cfg.Host.Learn(b.ID, w.Addrs[b.ID]...)
 	}
+	c.entering.Lock()
+	defer c.entering.Unlock()
+	if c.Claimed() || c.entered.Load() {
+		return &pair.Refusal{Code: pair.InCircle} // somebody began one here meanwhile
+	}
 	if err := c.cfg.Host.SetMembers(members); err != nil {
 		return err
 	}
@@ -116,7 +123,6 @@ func (c *Circle) enter(ctx context.Context, w pair.Welcome) error {
 		return err
 	}
 	c.entered.Store(true)
-	c.arrive(ctx)
 	return nil
 }
 

@@ -104,7 +104,21 @@ func (c *Circle) ResetPassword(ctx context.Context, login, password string) erro
 	if err != nil {
 		return err
 	}
-	_, err = c.command(ctx, directory.Command{PutAccount: &put})
+	if _, err = c.command(ctx, directory.Command{PutAccount: &put}); err != nil {
+		return err
+	}
+	return c.tellReset(ctx, acc)
+}
+
+// tellReset has the diary say at every box that a password was set without the old
+// one, so that its owner hears of it wherever they log in next.
+func (c *Circle) tellReset(ctx context.Context, acc directory.Account) error {
+	r := c.Roster()
+	me, _ := r.Box(c.cfg.Key.BoxID())
+	house, _ := r.House(me.House)
+	_, err := c.command(ctx, directory.Command{Diary: &directory.Entry{
+		What: "password-reset", About: map[string]string{"name": acc.Name, "box": me.Name, "house": house.Name},
+	}})
 	return err
 }
 

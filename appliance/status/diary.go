@@ -86,12 +86,16 @@ func decided(e directory.Entry) (text, lost string) {
 		return "The files of " + a["space"] + " go on from " + a["box"] + ".", "Only what a lost house alone had, unless its box returns."
 	case whatStolen:
 		return box + " was marked as stolen and shut out.", "Only what that box alone had."
+	case "box-kept":
+		return capital(a["keeper"]) + " keeps " + box + " now.", ""
 	case "box-renamed":
 		return "The box " + a["was"] + " is called " + a["box"] + " now.", ""
 	case "house-renamed":
 		return "The house " + a["was"] + " is called " + a["house"] + " now.", ""
 	case "account-added":
 		return capital(a["name"]) + " has an account now.", ""
+	case "password-reset":
+		return "The password of " + a["name"] + " was set anew by somebody who had " + box + " in hand. If that was not " + a["name"] + ", ask another keeper for help.", nothingLost
 	case "account-removed":
 		return "The account of " + a["name"] + " was ended.", "Its files are kept."
 	}

@@ -24,6 +24,12 @@ type Facts struct {
 	// Outside says that some box of the circle can be reached from the internet.
 	Outside bool
 	Disk    Disk
+	// Hardware is the machine that this box runs on.
+	Hardware Hardware
+	// CardProblems are sentences about the card with settings.
+	CardProblems []string
+	// WifiTrouble is a sentence about the Wi-Fi that is not joined, empty when all is well.
+	WifiTrouble string
 	// Outcast says that this box was given up by the others, nil when it was not.
 	Outcast *Outcast
 	// Returns are boxes that were given up and ask here to come home.

@@ -46,6 +46,9 @@ type Report struct {
 	Faults []Fault `json:"faults"` // the gravest first
 	// Drill is the last fire drill; nil when there was none.
 	Drill *Drill `json:"drill,omitempty"`
+
+	// Machine is what this box runs on.
+	Machine Machine `json:"machine"`
 }
 
 // House is one house of the circle.
@@ -136,7 +139,7 @@ func (s Space) Complete() bool {
 // Build makes the report of the facts. It is pure.
 func Build(f Facts) Report {
 	t := newTally(f)
-	r := Report{Circle: f.Circle.Name, Time: f.Now, Spaces: t.spaces()}
+	r := Report{Circle: f.Circle.Name, Time: f.Now, Spaces: t.spaces(), Machine: f.Hardware.machine()}
 	r.Houses = t.houses(r.Spaces)
 	for _, b := range f.Circle.Boxes {
 		if b.ID == f.Self {

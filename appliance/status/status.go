@@ -38,6 +38,12 @@ type Config struct {
 	Outside func() bool
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
+	// Hardware tells of the machine; nil: not known. See ReadHardware.
+	Hardware func() Hardware
+	// CardProblems tells what on the card with settings cannot be used; nil: nothing.
+	CardProblems func() []string
+	// WifiTrouble says why no Wi-Fi is joined; nil: nothing is wrong.
+	WifiTrouble func() string
 	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
 	Home func() (*Outcast, []Return)
 
@@ -58,6 +64,10 @@ type Watch struct {
 	mu   sync.Mutex // guards last, and that one question is asked at a time
 	last Report
 	at   time.Time
+
+	hwMu sync.Mutex // guards hw and hwAt
+	hw   Hardware
+	hwAt time.Time
 }
 
 // New returns a Watch.
@@ -109,6 +119,13 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 		return f, fmt.Errorf("ask the boxes: %w", err)
 	}
 	f.Now = w.cfg.Now()
+	f.Hardware = w.hardware(f.Now)
+	if w.cfg.CardProblems != nil {
+		f.CardProblems = w.cfg.CardProblems()
+	}
+	if w.cfg.WifiTrouble != nil {
+		f.WifiTrouble = w.cfg.WifiTrouble()
+	}
 	if w.cfg.Links != nil {
 		f.Links = w.cfg.Links()
 	}

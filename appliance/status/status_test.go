@@ -175,6 +175,9 @@ func faultScenes() map[Code]Facts {
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()
 	gone.Circle.Petitions = []Petition{{Box: "box 2", Replacement: "box 3", Needs: 1, Since: noon.Add(-50 * time.Hour)}}
 	outside.Outside = false
+	for code, facts := range machineScenes() {
+		f[code] = facts
+	}
 	f[CodeDiskFull], f[CodeDiskNearlyFull], f[CodeClock], f[CodePetition], f[CodeOutside] = full, low, clock, gone, outside
 	return f
 }

@@ -1,5 +1,7 @@
 package status
 
+import "slices"
+
 // The codes of all faults that redhen knows.
 const (
 	CodeAlone          Code = "alone"
@@ -32,13 +34,25 @@ const (
 	CodeUnchecked      Code = "not-checked"
 	CodeDrill          Code = "drill-failed"
 	CodeSilent         Code = "house-silent"
+
+	// The machine that the box runs on.
+	CodeDiskReadOnly Code = "disk-read-only"
+	CodeDiskWorn     Code = "disk-worn"
+	CodeDiskErrors   Code = "disk-faults"
+	CodeHot          Code = "hot"
+	CodePowerLow     Code = "power-low"
+	CodePowerWasLow  Code = "power-was-low"
+	CodeClockUnset   Code = "clock-unset"
+	CodeBetterDisk   Code = "better-disk"
+	CodeCard         Code = "card-settings"
+	CodeWifi         Code = "wifi"
 )
 
 const nothingLost = "Nothing is lost."
 
 // table holds every fault that redhen knows. Of the same weight, the first counts most.
 func table() []row {
-	return append(append(dangers(), cares()...), notes()...)
+	return slices.Concat(dangers(), machineDangers(), cares(), machineCares(), notes(), machineNotes())
 }
 
 func dangers() []row {

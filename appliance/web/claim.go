@@ -23,7 +23,8 @@ var (
 // a while after the start, whoever is on the same network.
 type Rule struct {
 	code string
-	free time.Time // without the code until then
+	or   func(code string) bool // nil: no other code
+	free time.Time              // without the code until then
 	now  func() time.Time
 
 	mu    sync.Mutex // guards wrong and until
@@ -42,6 +43,12 @@ func NewRule(code string, free time.Duration, now func() time.Time) *Rule {
 	return &Rule{code: code, free: now().Add(free), now: now}
 }
 
+// Or has the rule take another code, too: that of a gift card. It returns the rule.
+func (r *Rule) Or(right func(code string) bool) *Rule {
+	r.or = right
+	return r
+}
+
 // NeedsCode implements Claim.
 func (r *Rule) NeedsCode(from netip.Addr) bool {
 	near := from.IsLoopback() || from.IsPrivate() || from.IsLinkLocalUnicast()
@@ -53,7 +60,7 @@ func (r *Rule) Check(from netip.Addr, code string) error {
 	if !r.NeedsCode(from) {
 		return nil
 	}
-	if r.code == "" {
+	if r.code == "" && r.or == nil {
 		return ErrClosed
 	}
 	r.mu.Lock()
@@ -61,7 +68,7 @@ func (r *Rule) Check(from netip.Addr, code string) error {
 	if wait := r.until.Sub(r.now()); wait > 0 {
 		return &account.SlowError{Wait: wait}
 	}
-	if code == r.code {
+	if r.code != "" && code == r.code || r.or != nil && r.or(code) {
 		return nil
 	}
 	if r.wrong++; r.wrong >= 5 {
@@ -85,7 +92,7 @@ func (q *request) claimPage() error {
 	if q.cfg.Circle.Claimed() {
 		return q.alreadyClaimed()
 	}
-	return q.showClaim(newForm(q.r))
+	return q.showClaim(q.namedForm())
 }
 
 func (q *request) showClaim(f *form) error {

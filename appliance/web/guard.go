@@ -57,7 +57,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // atCommonName lists what redhen.local itself answers: what needs no cookie.
 func atCommonName(path string) bool {
-	return slices.Contains([]string{"/", "/claim", "/p", "/p/photo", "/join", "/join/stop", "/joining", "/live/joining"}, path) ||
+	return slices.Contains([]string{"/", "/claim", "/p", "/p/photo", "/join", "/join/stop", "/joining", "/live/joining", "/live/start", "/receive"}, path) ||
 		strings.HasPrefix(path, "/static/")
 }
 

@@ -14,7 +14,10 @@ import (
 func (q *request) front() error {
 	switch {
 	case !q.cfg.Circle.Claimed():
-		return q.show("hello", page{Title: q.say("hello.title"), Body: q.here()})
+		return q.hello()
+	case q.who.Account == "" && q.cfg.Circle.Unreceived():
+		q.redirect("/receive")
+		return nil
 	case hostOf(q.r.Host) == commonName:
 		return q.show("landing", page{Title: q.say("landing.title"), Body: landing{q.thisBox(), q.here()}})
 	case q.who.Account == "":

@@ -98,7 +98,7 @@ func (q *request) joinPage() error {
 		return q.alreadyClaimed()
 	}
 	_, filled, _, err := q.join.state()
-	f := newForm(q.r)
+	f := q.namedForm()
 	if filled != nil && err != nil {
 		f = &form{words: q.pages.words, values: filled.values, Errors: map[string]string{}}
 		switch {

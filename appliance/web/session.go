@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"redhen/appliance/account"
+	"redhen/appliance/firstboot"
 )
 
 const sessionCookie = "redhen_session"
@@ -50,8 +51,14 @@ func (q *request) loginPage() error {
 	return q.showLogin(newForm(q.r))
 }
 
+// loginBody is the box, and whether its card asks for a new password.
+type loginBody struct {
+	thisBox
+	Reset bool
+}
+
 func (q *request) showLogin(f *form) error {
-	return q.show("login", page{Title: q.say("login.title"), Form: f, Body: q.thisBox()})
+	return q.show("login", page{Title: q.say("login.title"), Form: f, Body: loginBody{q.thisBox(), q.start().Doing == firstboot.AskReset}})
 }
 
 func (q *request) login() error {

@@ -14,6 +14,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/firstboot"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
 	"redhen/provision/ident"
@@ -38,6 +39,9 @@ type Founder interface {
 	Found(ctx context.Context, name string, place circle.Place, keeper circle.Person) error
 	Join(ctx context.Context, ticket string, place circle.Place, keeper circle.Person, progress func(pair.Progress)) error
 	InviteBox(ttl time.Duration) (ticket.Ticket, error)
+	// Unreceived reports whether the box is a gift that waits for its keeper; Receive is by the keeper.
+	Unreceived() bool
+	Receive(ctx context.Context, keeper circle.Person) error
 }
 
 // People are the accounts of the circle.
@@ -102,7 +106,19 @@ type Claim interface {
 	Check(from netip.Addr, code string) error
 }
 
+// Start is what the card of the box asks for, and how far that is; *firstboot.Start does it.
+type Start interface {
+	State() firstboot.State
+	Changed() <-chan struct{}
+	// Received forgets the code of the gift card.
+	Received()
+	// Keeper and Reset are the login name of this box's keeper, and a new password for it.
+	Keeper() (string, error)
+	Reset(ctx context.Context, password string) error
+}
+
 var (
+	_ Start    = (*firstboot.Start)(nil)
 	_ Circle   = (*circle.Circle)(nil)
 	_ Desk     = (*pair.Desk)(nil)
 	_ Sessions = (*account.Accounts)(nil)
@@ -118,6 +134,11 @@ type Config struct {
 	Status   Reports
 	Spaces   Spaces
 	Claim    Claim
+
+	// Proof guards what needs the code always: to receive a gift, and a new password; nil: nobody may.
+	Proof Claim
+	// Start is what the card asks for; nil: there is no card.
+	Start Start
 
 	// Names are the host names of this box, such as "mill-lane.local", the best one
 	// first; redhen.local, localhost and all IP addresses are names of every box.
@@ -184,7 +205,12 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) routes() {
 	s.mux.Handle("GET /static/{hash}/{name}", http.HandlerFunc(s.static))
 
-	// A fresh box.
+	// A fresh box, a gift, and a forgotten password.
+	s.open("GET /live/start", (*request).liveStart)
+	s.open("GET /receive", (*request).receivePage)
+	s.open("POST /receive", (*request).receive)
+	s.open("GET /reset", (*request).resetPage)
+	s.open("POST /reset", (*request).reset)
 	s.open("GET /claim", (*request).claimPage)
 	s.open("POST /claim", (*request).claim)
 	s.open("GET /p", (*request).joinPage)

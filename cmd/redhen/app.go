@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"redhen/appliance/api"
+	"redhen/cmd/redhen/install"
 )
 
 // app is what all commands share.
@@ -36,10 +37,9 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.state, "state", defaultState(), "state directory of the box (or set REDHEN_STATE)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "show JSON")
 	root.AddCommand(
-		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.accountCommand(),
+		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.giftCommand(), a.accountCommand(),
 		a.statusCommand(), a.doctorCommand(), a.housesCommand(), a.diaryCommand(), a.goneCommand(), a.replaceCommand(), a.takeoverCommand(), a.exportCommand(),
-		a.scrubCommand(), a.drillCommand(), a.retireCommand(),
-		a.demoCommand(), a.fireCommand(),
+		a.scrubCommand(), a.drillCommand(), a.retireCommand(), a.installCommand(), a.uninstallCommand(), a.demoCommand(), a.fireCommand(),
 	)
 	a.noteRun(root)
 	return root
@@ -61,6 +61,9 @@ func (a *app) noteRun(cmd *cobra.Command) {
 func defaultState() string {
 	if dir := os.Getenv("REDHEN_STATE"); dir != "" {
 		return dir
+	}
+	if _, err := os.ReadDir(install.State); err == nil && os.Geteuid() == 0 {
+		return install.State // the installed box
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {

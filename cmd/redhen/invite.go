@@ -117,7 +117,11 @@ func (a *app) showPending(ctx context.Context) error {
 				fmt.Fprintf(w, "%s at %s was given up, and is back since %s with all it has. Let it come home with redhen invite --approve %s.\n\n", b.Box, b.House, b.Since.Format("15:04"), b.Box)
 				continue
 			}
-			fmt.Fprintf(w, "%s at %s, kept by %s, waits since %s (ID %s):\n\n    %s\n\n", b.Box, b.House, b.Keeper, b.Since.Format("15:04"), b.ID, wordsLine(b.Words))
+			whose := "kept by "
+			if b.Gift {
+				whose = "a gift for "
+			}
+			fmt.Fprintf(w, "%s at %s, %s, waits since %s (ID %s):\n\n    %s\n\n", b.Box, b.House, whose+b.Keeper, b.Since.Format("15:04"), b.ID, wordsLine(b.Words))
 			if b.Known {
 				fmt.Fprintf(w, "%s is in the circle already, and gave the right password.\n", b.Keeper)
 			}
@@ -127,7 +131,11 @@ func (a *app) showPending(ctx context.Context) error {
 		}
 		for _, t := range inv.Tickets {
 			if t.State == "open" {
-				fmt.Fprintf(w, "An invite is open until %s (ID %s).\n", t.Expires.Format("15:04 on 2 January"), t.ID)
+				what := "An invite"
+				if t.Gift != "" {
+					what = "The gift for " + t.Gift
+				}
+				fmt.Fprintf(w, "%s is open until %s (ID %s).\n", what, t.Expires.Format("15:04 on 2 January"), t.ID)
 			}
 		}
 	})

@@ -24,7 +24,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "awaitbox": awaitBox, "upload": upload, "ticket": ticket, "awaitwaiting": awaitWaiting,
+			"exits": exits, "awaitbox": awaitBox, "upload": upload, "ticket": ticket, "awaitwaiting": awaitWaiting, "awaitcircle": awaitCircle,
 		},
 	})
 }
@@ -49,6 +49,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 func awaitBox(ts *testscript.TestScript, _ bool, args []string) {
 	retry(ts, "box on "+args[0], func(ctx context.Context) error {
 		_, err := api.NewClient(ts.MkAbs(args[0])).Box(ctx)
+		return err
+	})
+}
+
+// awaitCircle DIR: the box is in a circle, and knows it.
+func awaitCircle(ts *testscript.TestScript, _ bool, args []string) {
+	retry(ts, args[0]+" in a circle", func(ctx context.Context) error {
+		b, err := api.NewClient(ts.MkAbs(args[0])).Box(ctx)
+		if err == nil && !b.Claimed {
+			err = errors.New("not yet")
+		}
 		return err
 	})
 }

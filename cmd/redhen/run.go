@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,6 +18,8 @@ import (
 
 	"redhen/appliance"
 	"redhen/appliance/api"
+	"redhen/board/panel"
+	"redhen/board/wifi"
 	"redhen/provision/p2p"
 	"redhen/raftnode/raftlog"
 )
@@ -24,8 +27,10 @@ import (
 // runFlags are the flags of redhen run.
 type runFlags struct {
 	http, listen, log string
+	boot              string
 	p2p               int
 	noLAN, withParent bool
+	panel, wifi       bool
 	promoteAfter      time.Duration
 }
 
@@ -37,6 +42,9 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.http, "http", defaultHTTP(), `where the pages are, host:port ("" = nowhere)`)
 	cmd.Flags().IntVar(&f.p2p, "p2p", appliance.DefaultP2P, "TCP and UDP port for the other boxes (0 = any free one)")
+	cmd.Flags().StringVar(&f.boot, "boot", "", "the mounted FAT partition of the card, with settings for the box")
+	cmd.Flags().BoolVar(&f.panel, "panel", false, "show the box on the screen and by the light of this machine, where there are any")
+	cmd.Flags().BoolVar(&f.wifi, "wifi", false, "join the Wi-Fi networks that the card names, where nothing else looks after the radio")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "the one IP address for the other boxes (default all)")
 	cmd.Flags().BoolVar(&f.noLAN, "no-lan", false, "do not look for boxes on the local network, nor answer for names on it")
 	cmd.Flags().StringVar(&f.log, "log", "info", "what to log: debug, info, warn, error")
@@ -56,7 +64,7 @@ func defaultHTTP() string {
 }
 
 func (f runFlags) config(dir string, errs io.Writer) (appliance.Config, error) {
-	cfg := appliance.Config{Dir: dir, HTTP: f.http, P2P: f.p2p, LAN: !f.noLAN, PromoteAfter: f.promoteAfter}
+	cfg := appliance.Config{Dir: dir, HTTP: f.http, P2P: f.p2p, Boot: f.boot, LAN: !f.noLAN, PromoteAfter: f.promoteAfter}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.log)); err != nil {
 		return cfg, &usageError{fmt.Errorf("--log %q: want debug, info, warn or error", f.log)}
@@ -80,6 +88,17 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.wifi {
+		cfg.Radio = func() (wifi.Radio, error) {
+			r, _, err := wifi.OpenRadio()
+			return r, err
+		}
+	}
+	if f.panel {
+		var off func()
+		cfg.Panel, off = openPanel(cfg.Logger)
+		defer off()
+	}
 	box, err := appliance.Open(cfg)
 	if err != nil {
 		return openWords(err, f)
@@ -99,12 +118,45 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 	return box.Run(ctx)
 }
 
+// openPanel takes over the screen and the light of this machine; off gives them back.
+func openPanel(log *slog.Logger) (p appliance.Panel, off func()) {
+	lamp := panel.FindLamp(panel.Folder("/sys/class/leds"))
+	frame, err := panel.OpenFrame()
+	switch {
+	case err == nil:
+		p.Screen = frame
+	case !errors.Is(err, fs.ErrNotExist):
+		log.Warn("no screen", "err", err)
+	}
+	if lamp != nil {
+		p.Light = lamp
+	}
+	return p, func() {
+		if frame != nil {
+			frame.Close()
+		}
+		if lamp != nil {
+			lamp.Show(panel.Unlit) // it was lit before, or is not ours to light
+		}
+	}
+}
+
 func (a *app) tellStart(w io.Writer, b api.Box) {
 	if b.Pages != "" {
 		fmt.Fprintln(w, "The pages are at", pageLink(b.Pages))
 	}
+	for _, p := range b.Start.Problems {
+		fmt.Fprintln(w, "About the card:", p)
+	}
+	if b.Gift {
+		fmt.Fprintf(w, "This box is a gift that nobody has taken yet. Open its page with the code of the gift card, or the code %s.\n", b.ClaimCode)
+	}
 	if b.Claimed {
 		fmt.Fprintf(w, "This is %s at %s, in the circle %s.\n", b.Name, b.House, b.Circle)
+		return
+	}
+	if b.Paper {
+		fmt.Fprintf(w, "This box does what its card says; redhen status tells how far it is. To claim it by hand: with the code of the gift card, or the code %s.\n", b.ClaimCode)
 		return
 	}
 	fmt.Fprintf(w, "This box is in no circle yet. On this network, claim it on its page within 15 minutes; later, or from elsewhere, with the code %s.\n", b.ClaimCode)

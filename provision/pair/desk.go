@@ -121,6 +121,7 @@ func New(cfg Config) (*Desk, error) {
 type Terms struct {
 	TTL    time.Duration // 0 = ScreenTTL
 	Waived bool          // let the box in without asking a person: a gift whose giver said so
+	Gift   string        // the house or person that the box is for: it may come without a keeper of its own
 }
 
 // Issue makes a ticket. Only the returned value holds the secret.
@@ -138,7 +139,7 @@ func (d *Desk) Issue(terms Terms) (ticket.Ticket, error) {
 	}
 	now := time.Now()
 	s := stored{
-		ID: t.ID(), Key: proofKey(t.Secret), Circle: state.Circle(), Waived: terms.Waived,
+		ID: t.ID(), Key: proofKey(t.Secret), Circle: state.Circle(), Waived: terms.Waived, Gift: terms.Gift,
 		Made: now.UnixMilli(), Expires: now.Add(terms.TTL).UnixMilli(),
 	}
 	d.mu.Lock()
@@ -440,6 +441,9 @@ func (d *Desk) examine(state *roster.State, t stored, h hello, from ident.BoxID,
 	me, _ := state.Box(self)
 	before, _ := state.Box(from)
 	c := challenge{Circle: state.Circle(), Name: state.Name(), Box: me.Name, Rev: before.Rev}
+	if t.Gift != "" {
+		c.Keeper, c.KeeperKey = me.Keeper, me.KeeperKey
+	}
 	rand.Read(c.Nonce[:]) // never fails
 	said := transcript{Inviter: self, Joiner: from, Hello: h.Nonce, Answer: c.Nonce}
 	said.Role, said.Body = "inviter", c.said()
@@ -501,6 +505,9 @@ func (d *Desk) accept(state *roster.State, t stored, c challenge, a application,
 	if err := wire.Unmarshal(a.Body, &app); err != nil || app.validate() != nil {
 		return nil, &Refusal{Garbage}
 	}
+	if app.Gift && (t.Gift == "" || app.Keeper != c.Keeper || !app.KeeperKey.Equal(c.KeeperKey)) {
+		return nil, &Refusal{Garbage} // the giver did not offer to keep it
+	}
 	change, err := roster.Decode(a.Change)
 	if err != nil {
 		return nil, refusalOf(err)
@@ -537,6 +544,7 @@ func (a Application) admission(c challenge, inviter, joiner ident.BoxID) roster.
 	return roster.AdmitBody{
 		Circle: c.Circle, Inviter: inviter, Box: joiner, Rev: c.Rev, BoxName: a.BoxName,
 		House: a.House, HouseName: a.HouseName, Keeper: a.Keeper, KeeperKey: a.KeeperKey, Time: a.Time,
+		Gift: a.Gift,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"redhen/provision/ident"
@@ -26,6 +27,7 @@ type Joiner struct {
 	Host        *p2p.Host
 	Key         ident.Key // of this box
 	Ticket      ticket.Ticket
+	Through     []Way // further ways to the inviter, for a ticket that is old
 	Application Application
 	Circle      ident.CircleID // the circle this box is in, which must be none
 
@@ -37,7 +39,18 @@ type Joiner struct {
 
 	Progress func(Progress) // called from Join; nil = nobody looks
 	Logger   *slog.Logger   // nil = none
+
+	reached bool // the inviter answered at the last try
 }
+
+// Way is a box with its addresses: the inviter itself, or a member that relays to it.
+type Way struct {
+	Box   ident.BoxID
+	Addrs []netip.AddrPort
+}
+
+// MaxWays is how many ways Join tries beside those of the ticket.
+const MaxWays = 32
 
 // Stage is how far a joiner has come.
 type Stage int
@@ -87,23 +100,42 @@ func Join(ctx context.Context, j Joiner) (Welcome, error) {
 		j.Application.House = ident.NewHouseID()
 	}
 	j.Application.Time = time.Now().UnixMilli()
-	target := p2p.Target{Box: j.Ticket.Inviter, Addrs: j.Ticket.Addrs}
-	if r := j.Ticket.Relay; r != nil {
-		target.Relay, target.At = r.Box, r.Addr
-	}
-	w, err := j.keepTrying(ctx, target)
+	targets := j.targets()
+	w, err := j.keepTrying(ctx, targets)
 	if err != nil {
-		j.Host.Leave(target)
+		for _, t := range targets {
+			j.Host.Leave(t)
+		}
 	}
 	return w, err
 }
 
-func (j *Joiner) keepTrying(ctx context.Context, target p2p.Target) (Welcome, error) {
+// targets are the ways to the inviter, those of the ticket first. Each is tried by
+// itself: a relay that is gone must not spoil one that is there.
+func (j *Joiner) targets() []p2p.Target {
+	first := p2p.Target{Box: j.Ticket.Inviter, Addrs: j.Ticket.Addrs}
+	if r := j.Ticket.Relay; r != nil {
+		first.Relay, first.At = r.Box, r.Addr
+	}
+	all := []p2p.Target{first}
+	for _, w := range j.Through {
+		if w.Box == j.Ticket.Inviter {
+			all = append(all, p2p.Target{Box: w.Box, Addrs: w.Addrs})
+			continue
+		}
+		for _, a := range w.Addrs {
+			all = append(all, p2p.Target{Box: j.Ticket.Inviter, Relay: w.Box, At: a})
+		}
+	}
+	return all[:min(len(all), MaxWays+1)]
+}
+
+func (j *Joiner) keepTrying(ctx context.Context, targets []p2p.Target) (Welcome, error) {
 	j.Progress(Progress{Stage: Connecting})
 	wait := time.Second
-	for {
+	for n := 0; ; n++ {
 		begun := time.Now()
-		w, err := j.try(ctx, target)
+		w, err := j.try(ctx, targets[n%len(targets)])
 		if err == nil {
 			j.Progress(Progress{Stage: Admitted, CircleName: w.CircleName})
 			return w, nil
@@ -119,8 +151,13 @@ func (j *Joiner) keepTrying(ctx context.Context, target p2p.Target) (Welcome, er
 		}
 		j.Logger.Debug("not joined yet", "err", err)
 		j.Progress(Progress{Stage: Connecting, Err: err})
-		if time.Since(begun) > maxRetry {
+		if j.reached && time.Since(begun) > maxRetry {
 			wait = time.Second // it had come far
+		}
+		if j.reached {
+			n-- // this way is a good one
+		} else if (n+1)%len(targets) > 0 {
+			continue // to the next way, at once
 		}
 		select {
 		case <-ctx.Done():
@@ -134,6 +171,7 @@ func (j *Joiner) keepTrying(ctx context.Context, target p2p.Target) (Welcome, er
 func (j *Joiner) try(ctx context.Context, target p2p.Target) (Welcome, error) {
 	dialing, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
+	j.reached = false
 	if err := j.Host.Connect(dialing, target); err != nil {
 		return Welcome{}, err
 	}
@@ -148,6 +186,7 @@ func (j *Joiner) try(ctx context.Context, target p2p.Target) (Welcome, error) {
 	if err != nil {
 		return Welcome{}, err
 	}
+	j.reached = true
 	r, err := readReply(s, maxWelcome)
 	if err != nil {
 		return Welcome{}, err
@@ -190,6 +229,9 @@ func (j *Joiner) apply(ctx context.Context, s p2p.Stream) (c challenge, g Guide,
 			return c, g, unfit{err}
 		}
 		s.SetDeadline(time.Now().Add(patience)) // a slow board has hashed a password
+	}
+	if app.Gift {
+		app.Keeper, app.KeeperKey = c.Keeper, c.KeeperKey
 	}
 	change := roster.NewAdmit(app.admission(c, j.Ticket.Inviter, j.Host.Self()), j.Key)
 	if err := firstOf(app.validate(), roster.Check(change)); err != nil {
@@ -239,6 +281,9 @@ func (j *Joiner) hello(s p2p.Stream) (c challenge, said transcript, err error) {
 // ask proves that this box knows the secret and gets the guide.
 func (j *Joiner) ask(s p2p.Stream, c challenge, said transcript, key [32]byte) (Guide, error) {
 	q := question{Login: j.Application.KeeperName}
+	if j.Application.Gift {
+		q.Login = "" // nobody is there yet who could open a sealed key: so none is sent
+	}
 	said.Role, said.Body = "asker", append(c.said(), q.said()...)
 	q.Proof = said.mac(key)
 	if err := wire.Write(s, q); err != nil {

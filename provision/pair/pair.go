@@ -62,6 +62,10 @@ type Application struct {
 	Account    []byte            `cbor:"7,keyasint,omitempty"` // the appliance's record of a new keeper; opaque here; empty = an account of the circle
 	Extra      []byte            `cbor:"8,keyasint,omitempty"` // opaque here
 	Time       int64             `cbor:"9,keyasint,omitempty"` // milliseconds since 1970 by the joiner's clock; set by Join
+
+	// Gift says that the box is one, and that whoever keeps the inviter's box keeps it
+	// for now: Join fills in Keeper and KeeperKey. KeeperName is then the person it is for.
+	Gift bool `cbor:"10,keyasint,omitempty"`
 }
 
 func (a Application) validate() error {
@@ -97,6 +101,9 @@ type challenge struct {
 	Name   string         `cbor:"4,keyasint"` // of the circle
 	Box    string         `cbor:"5,keyasint"` // name of the inviter's box
 	Rev    uint64         `cbor:"6,keyasint,omitempty"`
+
+	Keeper    ident.AccountID   `cbor:"7,keyasint,omitempty"` // of the inviter's box; only for a gift
+	KeeperKey ed25519.PublicKey `cbor:"8,keyasint,omitempty"`
 }
 
 type application struct {

@@ -42,6 +42,7 @@ type Issued struct {
 	Box     ident.BoxID // that used it; while Open, that the circle was asked to let in
 	Wrong   int         // wrong proofs so far
 	Waived  bool        // nobody is asked
+	Gift    string      // whom the box is for, empty: no gift
 }
 
 // stored is a ticket as the Desk keeps it: without the secret.
@@ -58,6 +59,8 @@ type stored struct {
 	Waived  bool           `cbor:"10,keyasint,omitempty"`
 
 	Shown []ident.AccountID `cbor:"11,keyasint,omitempty"` // whose sealed key its holder has seen
+
+	Gift string `cbor:"12,keyasint,omitempty"`
 }
 
 // end is when the ticket stopped, or will stop, being good.
@@ -69,7 +72,7 @@ func (s stored) end() int64 {
 }
 
 func (s stored) issued() Issued {
-	return Issued{s.ID, time.UnixMilli(s.Made), time.UnixMilli(s.Expires), s.State, s.Box, s.Wrong, s.Waived}
+	return Issued{s.ID, time.UnixMilli(s.Made), time.UnixMilli(s.Expires), s.State, s.Box, s.Wrong, s.Waived, s.Gift}
 }
 
 // book keeps tickets in memory and in one file. The Desk's lock guards it.

@@ -37,6 +37,20 @@ type AdmitBody struct {
 	Keeper    ident.AccountID   `cbor:"8,keyasint"`
 	KeeperKey ed25519.PublicKey `cbor:"9,keyasint"` // the one of the keeper's other boxes, if any
 	Time      int64             `cbor:"10,keyasint"`
+	// Gift says that the keeper is the inviter's, until the box names its own (KeepBody).
+	Gift bool `cbor:"11,keyasint,omitempty"`
+}
+
+// KeepBody gives a box that was admitted as a gift the keeper whom it was made for.
+// The inviter's box agreed to that when it signed the admission. Signed by the box and
+// by the new keeper.
+type KeepBody struct {
+	Circle    ident.CircleID    `cbor:"1,keyasint"`
+	Box       ident.BoxID       `cbor:"2,keyasint"`
+	Rev       uint64            `cbor:"3,keyasint"` // Box.Rev
+	Keeper    ident.AccountID   `cbor:"4,keyasint"`
+	KeeperKey ed25519.PublicKey `cbor:"5,keyasint"`
+	Time      int64             `cbor:"6,keyasint"`
 }
 
 // RenameBody gives a box or a house another name: exactly one of Box and House
@@ -89,6 +103,9 @@ func NewRetire(b RetireBody, keys ...ident.Key) Change { return newChange(Retire
 
 // NewGone says that a box is lost, and signs it.
 func NewGone(b GoneBody, keys ...ident.Key) Change { return newChange(Gone, b, keys...) }
+
+// NewKeep gives a gift its keeper, and signs it.
+func NewKeep(b KeepBody, keys ...ident.Key) Change { return newChange(Keep, b, keys...) }
 
 // NewStolen says that a box is in wrong hands, and signs it.
 func NewStolen(b GoneBody, keys ...ident.Key) Change { return newChange(Stolen, b, keys...) }
@@ -143,6 +160,9 @@ func (c Change) RetireBody() (RetireBody, error) { return bodyOf[RetireBody](c, 
 // GoneBody returns the body of a Gone or a Stolen change.
 func (c Change) GoneBody() (GoneBody, error) { return bodyOf[GoneBody](c, Gone, Stolen) }
 
+// KeepBody returns the body of a Keep change.
+func (c Change) KeepBody() (KeepBody, error) { return bodyOf[KeepBody](c, Keep) }
+
 // bodyOf decodes a body and refuses any encoding but the one that we would write.
 func bodyOf[T any](c Change, kinds ...Kind) (T, error) {
 	var b, zero T
@@ -173,6 +193,7 @@ var (
 	_ body = AdmitBody{}
 	_ body = RenameBody{}
 	_ body = RetireBody{}
+	_ body = KeepBody{}
 	_ body = removal{}
 )
 
@@ -192,6 +213,8 @@ func (c Change) decode() (body, error) {
 		return c.RenameBody()
 	case Retire:
 		return c.RetireBody()
+	case Keep:
+		return c.KeepBody()
 	case Gone:
 		b, err := c.GoneBody()
 		return removal{b, StatusGone}, err

@@ -45,7 +45,7 @@ func randomChange(r *rand.Rand, s *State) Change {
 		}
 		return keys[:min(len(keys), 1+r.IntN(3))]
 	}
-	switch r.IntN(10) {
+	switch r.IntN(12) {
 	case 0:
 		return NewRename(p.rename(s, name), p.box)
 	case 1:
@@ -54,6 +54,10 @@ func randomChange(r *rand.Rand, s *State) Change {
 		return NewRetire(p.retire(s), p.box)
 	case 3:
 		return NewGone(p.gone(s), keepers()...)
+	case 10:
+		return NewKeep(p.keep(s), p.box, p.keeper)
+	case 11:
+		return NewAdmit(p.gift(s, q), q.box, p.box)
 	case 4:
 		if r.IntN(8) > 0 {
 			return NewGone(with(p.gone(s), func(b *GoneBody) { b.Replacement = q.id() }), keepers()...)

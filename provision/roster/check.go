@@ -106,6 +106,10 @@ func (b RenameBody) check() error {
 	}
 }
 
+func (b KeepBody) check() error {
+	return firstOf(checkCircle(b.Circle), checkBox(b.Box), checkKeeper(b.Box, b.Keeper, b.KeeperKey), checkTime(b.Time))
+}
+
 func (b RetireBody) check() error { return checkLeave(b.Circle, b.Box, b.Replacement, b.Time) }
 
 func (b removal) check() error { return checkLeave(b.Circle, b.Box, b.Replacement, b.Time) }

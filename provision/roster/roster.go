@@ -4,7 +4,8 @@
 // A change carries a body and the signatures that it needs: found by the box;
 // admit by the inviter's box and the joiner's; rename and retire by the box (a
 // house: by a box of it); gone and stolen by other keepers; a takeover by the box
-// that goes on and its keeper. A signature covers
+// that goes on and its keeper; keep by a box that was admitted as a gift, once, and
+// its new keeper. A signature covers
 // the body, not the position in the chain, so that signatures can be gathered
 // while the chain grows. What keeps an old body from being used again is Rev:
 // every body names the change that gave its subject the standing it means to
@@ -66,6 +67,7 @@ const (
 	Stolen Kind = 6 // keepers say that a box is in wrong hands: it is never let in again
 
 	Takeover Kind = 7 // a box goes on without those that are lost, although they were the majority
+	Keep     Kind = 8 // a box that was a gift gets the keeper whom it was made for
 )
 
 // String returns the word for k, which is part of what is signed.
@@ -85,6 +87,8 @@ func (k Kind) String() string {
 		return "stolen"
 	case Takeover:
 		return "takeover"
+	case Keep:
+		return "keep"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }

@@ -80,8 +80,11 @@ func (b AdmitBody) rule(s *State) (rule, error) {
 	if s.members() >= MaxBoxes {
 		return rule{}, fmt.Errorf("%w: %d boxes", ErrFull, MaxBoxes)
 	}
-	if err := firstOf(s.boxNameFree(b.BoxName, b.Box), s.mayMoveIn(b.House, b.HouseName), s.mayKeep(b)); err != nil {
+	if err := firstOf(s.boxNameFree(b.BoxName, b.Box), s.mayMoveIn(b.House, b.HouseName), s.mayKeep(b.Box, b.Keeper, b.KeeperKey)); err != nil {
 		return rule{}, err
+	}
+	if b.Gift && s.boxes[b.Inviter].Keeper != b.Keeper {
+		return rule{}, fmt.Errorf("gift: %w", ErrKeeper)
 	}
 	return allOf(b.Inviter, b.Box), nil
 }
@@ -92,7 +95,7 @@ func (b AdmitBody) apply(s *State, n uint64) {
 	}
 	s.boxes[b.Box] = Box{
 		ID: b.Box, Name: b.BoxName, House: b.House, Keeper: b.Keeper, KeeperKey: b.KeeperKey,
-		Inviter: b.Inviter, Since: b.Time, Status: StatusActive, Rev: n, NameRev: n,
+		Gift: b.Gift, Inviter: b.Inviter, Since: b.Time, Status: StatusActive, Rev: n, NameRev: n,
 	}
 }
 
@@ -114,18 +117,42 @@ func (s *State) mayMoveIn(id ident.HouseID, name string) error {
 
 // mayKeep keeps accounts and keepers' keys paired one to one, so that distinct
 // keys are distinct keepers, and keepers' keys apart from boxes' keys.
-func (s *State) mayKeep(b AdmitBody) error {
-	if _, clash := s.boxes[ident.BoxIDOf(b.KeeperKey)]; clash {
+func (s *State) mayKeep(box ident.BoxID, keeper ident.AccountID, key ed25519.PublicKey) error {
+	if _, clash := s.boxes[ident.BoxIDOf(key)]; clash {
 		return ErrKeeper
 	}
-	joiner := b.Box.PublicKey()
+	joiner := box.PublicKey()
 	for _, o := range s.boxes {
 		if bytes.Equal(o.KeeperKey, joiner) ||
-			o.Status == StatusActive && (o.Keeper == b.Keeper) != bytes.Equal(o.KeeperKey, b.KeeperKey) {
+			o.Status == StatusActive && (o.Keeper == keeper) != bytes.Equal(o.KeeperKey, key) {
 			return ErrKeeper
 		}
 	}
 	return nil
+}
+
+func (b KeepBody) rule(s *State) (rule, error) {
+	if b.Circle != s.circle {
+		return rule{}, ErrCircle
+	}
+	box, ok := s.boxes[b.Box]
+	switch {
+	case !ok:
+		return rule{}, ErrUnknown
+	case box.Status != StatusActive:
+		return rule{}, ErrNotActive
+	case !box.Gift:
+		return rule{}, fmt.Errorf("no gift (any more): %w", ErrKeeper)
+	}
+	r := allOf(b.Box)
+	r.keys, r.n = append(r.keys, b.KeeperKey), 2
+	return r, firstOf(sameRev(box, b.Rev), s.mayKeep(b.Box, b.Keeper, b.KeeperKey))
+}
+
+func (b KeepBody) apply(s *State, n uint64) {
+	box := s.boxes[b.Box]
+	box.Keeper, box.KeeperKey, box.Gift, box.Rev = b.Keeper, b.KeeperKey, false, n
+	s.boxes[b.Box] = box
 }
 
 func (s *State) boxNameFree(name string, except ident.BoxID) error {

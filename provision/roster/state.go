@@ -31,6 +31,7 @@ type Box struct {
 	House       ident.HouseID
 	Keeper      ident.AccountID
 	KeeperKey   ed25519.PublicKey
+	Gift        bool        // Keeper is the inviter's, until the box names its own
 	Inviter     ident.BoxID // empty: the founder
 	Since       int64       // when it was admitted last, Unix milliseconds by the joiner's clock
 	Status      Status

@@ -26,11 +26,36 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	s.Reset.Password = "a new password"
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		out := fmt.Sprintf(verb, s)
-		for _, secret := range []string{string(s.Ticket), "correct horse", strings.Repeat("0a", 32), "a new password", "636f7272656374"} {
+		for _, secret := range []string{string(s.Ticket), "the first password", "correct horse", strings.Repeat("0a", 32), "a new password", "636f7272656374"} {
 			if strings.Contains(out, secret) {
 				t.Errorf("%s prints %q", verb, secret)
 			}
 		}
+	}
+}
+
+// One way that cannot be read costs neither the others nor the ticket.
+func TestWays(t *testing.T) {
+	good := gift(t).Ways[0].String()
+	for _, c := range []struct {
+		list     string
+		n        int
+		problems int
+	}{
+		{`["` + good + `"]`, 1, 0},
+		{`["nobody@203.0.113.7:4717", "` + good + `", "` + string(someBox(t)) + `", 7]`, 1, 3},
+		{`["` + string(someBox(t)) + `@[fe80::1%eth0]:4717", "` + string(someBox(t)) + `@203.0.113.7:0"]`, 0, 2},
+		{`"` + good + `"`, 0, 1},
+		{`["` + strings.Repeat(good+`", "`, MaxWays) + good + `"]`, MaxWays, 1},
+	} {
+		s, problems := ParseRedhen([]byte("house = \"Mill Lane\"\nways = " + c.list + "\n"))
+		if len(s.Ways) != c.n || len(problems) != c.problems || s.House == "" {
+			t.Errorf("%s: %v, %v", c.list, s.Ways, problems)
+		}
+	}
+	older := gift(t)
+	if got := (Seed{Ticket: "another"}).Over(older); len(got.Ways) != 0 {
+		t.Errorf("another ticket has the ways of the old one: %v", got.Ways)
 	}
 }
 
@@ -50,6 +75,17 @@ func TestWifiKeys(t *testing.T) {
 	for _, in := range []string{"short", strings.Repeat("x", 64), "tab\tabcdefg", "\xff\xff\xff\xff\xff\xff\xff\xff"} {
 		if wrong := new(Wifi).setKey(in); wrong == "" {
 			t.Errorf("%q accepted", in)
+		}
+	}
+}
+
+func TestNewWifi(t *testing.T) {
+	if w, wrong := NewWifi("Attic", "eight888", "gb"); wrong != "" || w != (Wifi{SSID: "Attic", Passphrase: "eight888", Country: "GB"}) {
+		t.Errorf("got %q %q, %s", w.SSID, w.Country, wrong)
+	}
+	for _, c := range [][3]string{{"", "eight888", ""}, {"Attic", "short", ""}, {"Attic", "", "Germany"}} {
+		if w, wrong := NewWifi(c[0], c[1], c[2]); wrong == "" || w != (Wifi{}) {
+			t.Errorf("%q accepted", c)
 		}
 	}
 }

@@ -34,10 +34,22 @@ func giftTicket(t testing.TB) string {
 	return tk.Text()
 }
 
+func someBox(t testing.TB) ident.BoxID {
+	t.Helper()
+	key, err := ident.KeyFromSeed(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.BoxID()
+}
+
 func gift(t testing.TB) Seed {
 	return Seed{
 		House: "Mill Lane", Box: "mill", Keeper: "ann", Ticket: Secret(giftTicket(t)), ClaimHash: HashClaim("7Q4-K2M"),
-		TimeZone: "Europe/Berlin", Country: "DE",
+		TimeZone: "Europe/Berlin", Country: "DE", Password: "the first password", Ways: []Way{
+			{Box: someBox(t), Addr: netip.MustParseAddrPort("203.0.113.7:4717")},
+			{Box: someBox(t), Addr: netip.MustParseAddrPort("[2001:db8::7]:4717")},
+		},
 		Wifi: []Wifi{
 			{SSID: "Mill \"5G\" ü", Passphrase: "correct horse", Country: "DE"},
 			{SSID: "caf\xe9", PMK: Secret(strings.Repeat("0a", 32)), Hidden: true},

@@ -42,7 +42,9 @@ type outline struct {
 	House    string            `toml:"house,omitempty"`
 	Box      string            `toml:"box,omitempty"`
 	Keeper   string            `toml:"keeper,omitempty"`
+	Password string            `toml:"password,omitempty"`
 	Ticket   string            `toml:"ticket,omitempty"`
+	Ways     []string          `toml:"ways,omitempty"`
 	Claim    string            `toml:"claim_hash,omitempty"`
 	TimeZone string            `toml:"time_zone,omitempty"`
 	Country  string            `toml:"country,omitempty"`
@@ -62,8 +64,11 @@ type wifiOutline struct {
 
 func render(r record) []byte {
 	o := outline{
-		Version: Version, Circle: r.Circle, House: r.House, Box: r.Box, Keeper: r.Keeper, Ticket: string(r.Ticket),
+		Version: Version, Circle: r.Circle, House: r.House, Box: r.Box, Keeper: r.Keeper, Password: string(r.Password), Ticket: string(r.Ticket),
 		Claim: r.ClaimHash, TimeZone: r.TimeZone, Country: r.Country, Seen: r.seen,
+	}
+	for _, w := range r.Ways {
+		o.Ways = append(o.Ways, w.String())
 	}
 	for _, w := range r.Wifi {
 		t := wifiOutline{SSID: w.SSID, Passphrase: string(w.Passphrase), PMK: string(w.PMK), Hidden: w.Hidden, Country: w.Country}
@@ -100,7 +105,9 @@ func readRecord(b []byte, p *problems) (r record) {
 	t.text("house", checkName, &r.House)
 	t.text("box", checkName, &r.Box)
 	t.text("keeper", checkLogin, &r.Keeper)
+	t.text("password", checkPassword, (*string)(&r.Password))
 	t.text("ticket", checkTicket, (*string)(&r.Ticket))
+	r.Ways = t.ways()
 	t.text("claim_hash", checkClaim, &r.ClaimHash)
 	t.text("time_zone", checkZone, &r.TimeZone)
 	t.text("country", checkCountry, &r.Country)
@@ -151,6 +158,25 @@ func readWifi(t *tomlTable, passphrase string) (w Wifi, ok bool) {
 		t.p.broken(0, "a Wi-Fi network without a name is left out")
 	}
 	return w, ok && w.SSID != ""
+}
+
+// ways reads the list of ways. One that cannot be read costs none of the others.
+func (t *tomlTable) ways() (all []Way) {
+	list, _ := take[[]any](t, "ways")
+	for i, x := range list {
+		if i == MaxWays {
+			t.p.broken(0, "%sways: more than %d; the rest is left out", t.name, MaxWays)
+			break
+		}
+		text, _ := x.(string)
+		w, ok := parseWay(text)
+		if !ok {
+			t.p.broken(0, "%sways: number %d cannot be read", t.name, i+1)
+			continue
+		}
+		all = append(all, w)
+	}
+	return all
 }
 
 func (t *tomlTable) readSeen() map[string]string {

@@ -9,6 +9,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"redhen/provision/ident"
 	"redhen/provision/roster"
 	"redhen/provision/ticket"
 )
@@ -25,6 +27,7 @@ import (
 const (
 	MaxFile     = 64 << 10 // bytes of one file
 	MaxNetworks = 16       // Wi-Fi networks of one seed
+	MaxWays     = 16       // ways to the inviter of one seed
 	maxText     = 256      // bytes of a text field without a rule of its own
 	maxSSID     = 32       // bytes (IEEE 802.11)
 	maxProblems = 50       // of one file
@@ -60,13 +63,25 @@ type Reset struct {
 	Password Secret // empty: the keeper sets one on the box's page, with the code on its screen
 }
 
+// Way is an address of the inviter's box, or of one that relays to it: a gift's ticket
+// lives for weeks and carries only three addresses.
+type Way struct {
+	Box  ident.BoxID
+	Addr netip.AddrPort
+}
+
+// String returns the way as it stands in redhen.toml.
+func (w Way) String() string { return string(w.Box) + "@" + w.Addr.String() }
+
 // Seed is the settings. Every field may be empty: a seed says as much as it says.
 type Seed struct {
 	Circle    string // name of the circle to begin, when there is no ticket
 	House     string // roster.CheckName holds for Circle, House and Box
 	Box       string
 	Keeper    string // login of the keeper: 1–32 of a–z 0–9 . - _
+	Password  Secret // of the keeper, for Circle; empty: the keeper chooses it on the box's page
 	Ticket    Secret // gift ticket as ticket.Text
+	Ways      []Way  // to the box that made Ticket, beside those in it
 	ClaimHash string // HashClaim of the claim code on the gift card
 	TimeZone  string // "Europe/Berlin"
 	Country   string // two capital letters: where the radio is
@@ -76,15 +91,13 @@ type Seed struct {
 
 // IsZero reports whether the seed says nothing.
 func (s Seed) IsZero() bool {
-	w := len(s.Wifi)
-	s.Wifi = nil
-	return w == 0 && s.same(Seed{})
+	return len(s.Wifi) == 0 && s.same(Seed{})
 }
 
 // same compares all but the networks.
 func (s Seed) same(o Seed) bool {
 	return s.Circle == o.Circle && s.House == o.House && s.Box == o.Box && s.Keeper == o.Keeper &&
-		s.Ticket == o.Ticket && s.ClaimHash == o.ClaimHash && s.TimeZone == o.TimeZone &&
+		s.Ticket == o.Ticket && s.Password == o.Password && slices.Equal(s.Ways, o.Ways) && s.ClaimHash == o.ClaimHash && s.TimeZone == o.TimeZone &&
 		s.Country == o.Country && s.Reset == o.Reset
 }
 
@@ -106,7 +119,10 @@ func (s Seed) Over(older Seed) Seed {
 		}
 	}
 	if s.Ticket == "" {
-		s.Ticket = older.Ticket
+		s.Ticket, s.Ways = older.Ticket, older.Ways
+	}
+	if s.Password == "" {
+		s.Password = older.Password
 	}
 	if !s.Reset.Wanted {
 		s.Reset = older.Reset
@@ -120,9 +136,10 @@ func (s Seed) Over(older Seed) Seed {
 	return s
 }
 
-// Public returns the seed without its secrets: no ticket, no keys, no password.
+// Public returns the seed without its secrets, and what belongs to them: no ticket, no
+// ways, no keys, no password.
 func (s Seed) Public() Seed {
-	s.Ticket, s.Reset.Password, s.ClaimHash = "", "", ""
+	s.Ticket, s.Ways, s.Password, s.Reset.Password, s.ClaimHash = "", nil, "", "", ""
 	s.Wifi = slices.Clone(s.Wifi)
 	for i := range s.Wifi {
 		s.Wifi[i].Passphrase, s.Wifi[i].PMK = "", ""
@@ -218,6 +235,17 @@ func checkTicket(s string) (string, string) {
 	return t.Text(), ""
 }
 
+// parseWay reads what Way.String wrote.
+func parseWay(s string) (w Way, ok bool) {
+	box, addr, _ := strings.Cut(s, "@")
+	id, err := ident.ParseBoxID(box)
+	if err != nil {
+		return w, false
+	}
+	at, err := netip.ParseAddrPort(addr)
+	return Way{id, at}, err == nil && at.Port() != 0 && at.Addr().Zone() == ""
+}
+
 func checkClaim(s string) (string, string) {
 	if s = strings.ToLower(s); !isHex(s, 64) {
 		return "", "the claim code's hash is 64 hex digits"
@@ -252,6 +280,23 @@ func checkSSID(s string) (string, string) {
 		return "", "a Wi-Fi name has 1 to 32 bytes"
 	}
 	return s, ""
+}
+
+// NewWifi returns a network, or says in words what is wrong with it. A key of 64 hex
+// digits is used as it is; without one the network is open. The country may be empty.
+func NewWifi(ssid, key, country string) (w Wifi, wrong string) {
+	if w.SSID, wrong = checkSSID(ssid); wrong != "" {
+		return Wifi{}, wrong
+	}
+	if country != "" {
+		if w.Country, wrong = checkCountry(country); wrong != "" {
+			return Wifi{}, wrong
+		}
+	}
+	if wrong = w.setKey(key); wrong != "" {
+		return Wifi{}, wrong
+	}
+	return w, ""
 }
 
 // setKey puts a password of any of the kinds in use where it belongs: 64 hex

@@ -90,6 +90,10 @@ func (t *txn) noteRoster(k roster.Kind, old, next *roster.State) {
 		t.note(Entry{What: "circle-founded", About: map[string]string{"name": next.Name()}})
 		return
 	}
+	if k == roster.Keep {
+		t.noteKeep(old, next)
+		return
+	}
 	for _, b := range next.Boxes() {
 		if was, _ := old.Box(b.ID); was.Status != b.Status || was.Name != b.Name {
 			t.note(boxEntry(k, old, next, b))
@@ -99,6 +103,17 @@ func (t *txn) noteRoster(k roster.Kind, old, next *roster.State) {
 		if was, ok := old.House(h.ID); ok && was.Name != h.Name {
 			about := map[string]string{"house": h.Name, "was": was.Name}
 			t.note(Entry{What: "house-renamed", About: about})
+		}
+	}
+}
+
+// noteKeep tells who keeps a box now that was a gift.
+func (t *txn) noteKeep(old, next *roster.State) {
+	for _, b := range next.Members() {
+		if was, _ := old.Box(b.ID); was.Keeper != b.Keeper || was.Gift != b.Gift {
+			house, _ := next.House(b.House)
+			keeper, _ := t.Account(b.Keeper)
+			t.note(Entry{What: "box-kept", About: map[string]string{"box": b.Name, "house": house.Name, "keeper": keeper.Name}})
 		}
 	}
 }

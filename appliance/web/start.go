@@ -1,0 +1,142 @@
+package web
+
+import (
+	"redhen/appliance/account"
+	"redhen/appliance/firstboot"
+)
+
+// start is what the card asks for, zero without one.
+func (q *request) start() firstboot.State {
+	if q.cfg.Start == nil {
+		return firstboot.State{}
+	}
+	return q.cfg.Start.State()
+}
+
+// namedForm is an empty form with the names that the card gives.
+func (q *request) namedForm() *form {
+	f := newForm(q.r)
+	names := q.start().Names
+	f.values["circle"], f.values["house"], f.values["login"] = names.Circle, names.House, names.Keeper
+	if names.Box != names.House {
+		f.values["box"] = names.Box
+	}
+	return f
+}
+
+// hello is the first page of a fresh box: what its card has it do, and what a person can.
+func (q *request) hello() error {
+	p := page{Title: q.say("hello.title"), Body: q.start()}
+	if q.start().Doing != firstboot.Nothing {
+		p.Refresh = 5
+	}
+	return q.show("hello", p)
+}
+
+// liveStart keeps the first page up to date until the box is in a circle.
+func (q *request) liveStart() error {
+	return q.keepUpToDate(func() (string, <-chan struct{}, error) {
+		var change <-chan struct{}
+		if q.cfg.Start != nil {
+			change = q.cfg.Start.Changed()
+		}
+		html, err := q.part("hello", "live", q.start())
+		return html, change, err
+	})
+}
+
+func (q *request) receivePage() error {
+	if !q.cfg.Circle.Claimed() {
+		q.redirect("/")
+		return nil
+	}
+	if !q.cfg.Circle.Unreceived() {
+		return q.alreadyClaimed()
+	}
+	return q.showReceive(q.namedForm())
+}
+
+func (q *request) showReceive(f *form) error {
+	return q.show("receive", page{Title: q.say("receive.title"), Form: f, Body: q.thisBox()})
+}
+
+// receive makes whoever knows the code of the gift card the keeper of the box.
+func (q *request) receive() error {
+	if !q.cfg.Circle.Unreceived() {
+		return q.alreadyClaimed()
+	}
+	f, err := q.form()
+	if err != nil {
+		return err
+	}
+	person, ok := q.person(f)
+	if !ok {
+		return q.showReceive(f)
+	}
+	if err := q.prove(f); err != nil {
+		return q.blamed(f, err, q.showReceive, "code")
+	}
+	if err := q.cfg.Circle.Receive(q.r.Context(), person); err != nil {
+		return q.blamed(f, err, q.showReceive, "login", "password")
+	}
+	if q.cfg.Start != nil {
+		q.cfg.Start.Received()
+	}
+	return q.arrive(person)
+}
+
+// prove checks the code of the box; somebody without one never passes.
+func (q *request) prove(f *form) error {
+	if q.cfg.Proof == nil {
+		return ErrClosed
+	}
+	return q.cfg.Proof.Check(q.from(), f.get("code"))
+}
+
+func (q *request) resetPage() error {
+	if q.start().Doing != firstboot.AskReset {
+		return q.nothingHere()
+	}
+	return q.showReset(newForm(q.r))
+}
+
+func (q *request) showReset(f *form) error {
+	login, err := q.cfg.Start.Keeper()
+	if err != nil {
+		return err
+	}
+	return q.show("reset", page{Title: q.say("reset.title"), Form: f, Body: login})
+}
+
+// reset sets the password of this box's keeper, when the card asked for that and
+// somebody knows the code that the box shows.
+func (q *request) reset() error {
+	if q.start().Doing != firstboot.AskReset {
+		return q.nothingHere()
+	}
+	f, err := q.form()
+	if err != nil {
+		return err
+	}
+	if !f.needs("code", "new-password") {
+		return q.showReset(f)
+	}
+	login, err := q.cfg.Start.Keeper()
+	if err != nil {
+		return err
+	}
+	if err := account.CheckNewPassword(login, f.get("new-password")); err != nil {
+		if f.blame(err, "password") && f.Errors["password"] != "" {
+			f.Errors["new-password"] = f.Errors["password"]
+		}
+		return q.showReset(f)
+	}
+	if err := q.prove(f); err != nil {
+		return q.blamed(f, err, q.showReset, "code")
+	}
+	if err := q.cfg.Start.Reset(q.r.Context(), f.get("new-password")); err != nil {
+		return q.blamed(f, err, q.showReset)
+	}
+	q.redirect("/login")
+	return nil
+}

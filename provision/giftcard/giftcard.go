@@ -1,0 +1,57 @@
+// Package giftcard makes the page that is printed and handed over with a box: what to
+// do in three pictures, a QR code that opens the box, and the code that claims it. It
+// never bears the ticket, which is on the box's own card. It is pure.
+package giftcard
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"time"
+
+	"redhen/provision/qr"
+)
+
+// Link is what the QR code opens, on a phone in the house of the box.
+const Link = "http://redhen.local/"
+
+// Card is what stands on the page. House, Circle and Code are needed.
+type Card struct {
+	House   string    // where the box will stand
+	Circle  string    // whose it becomes
+	Giver   string    // whom to call; may be empty
+	Code    string    // claim code, as it is shown
+	Wifi    string    // name of the network that the box joins by itself; empty: it needs the cable
+	Expires time.Time // until when it must have been plugged in; in the giver's time zone
+	Waived  bool      // the giver need not say yes
+}
+
+//go:embed card.html
+var page string
+
+// HTML returns the page, whole in itself: it loads nothing, and is made for paper.
+func HTML(c Card) ([]byte, error) {
+	if c.House == "" || c.Circle == "" || c.Code == "" {
+		return nil, errors.New("gift card: house, circle or code is missing")
+	}
+	code, err := qr.Draw(Link)
+	if err != nil {
+		return nil, fmt.Errorf("gift card: %w", err)
+	}
+	t, err := template.New("card").Parse(page)
+	if err != nil {
+		return nil, fmt.Errorf("gift card: %w", err)
+	}
+	var b bytes.Buffer
+	err = t.Execute(&b, struct {
+		Card
+		Link, Until string
+		QR          template.HTML
+	}{c, Link, c.Expires.Format("2 January 2006"), template.HTML(code.SVG())})
+	if err != nil {
+		return nil, fmt.Errorf("gift card: %w", err)
+	}
+	return b.Bytes(), nil
+}
