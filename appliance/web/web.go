@@ -16,6 +16,7 @@ import (
 	"redhen/appliance/circle"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/appliance/web/upload"
 	"redhen/provision/ident"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
@@ -151,6 +152,8 @@ type Server struct {
 	join  *joining
 	live  atomic.Int32 // pages that are kept up to date now
 	photo chan struct{}
+
+	uploads *upload.Uploads
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -160,7 +163,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now)}
 	var err error
 	if s.pages, err = loadPages(); err != nil {
 		return nil, err
@@ -171,6 +174,7 @@ func New(cfg Config) (*Server, error) {
 
 // Run works off what takes longer than a request, until ctx ends; it returns nil.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.uploads.Close()
 	for {
 		select {
 		case <-ctx.Done():
@@ -233,4 +237,12 @@ func (s *Server) fileRoutes() {
 	s.member("POST /files/{space}/{path...}", (*request).changeFiles)
 	s.member("GET /get/{space}/{path...}", (*request).download)
 	s.member("GET /removed/{space}", (*request).removedPage)
+	s.member("GET /zip/{space}/{path...}", (*request).asZip)
+	s.member("GET /live/kept/{space}", (*request).liveKept)
+	s.member("GET /live/where/{space}/{path...}", (*request).liveWhere)
+
+	s.member("POST /upload/{space}/{path...}", (*request).beginUpload)
+	s.member("GET /uploads/{id}", (*request).lookUpload)
+	s.member("PUT /uploads/{id}", (*request).takePiece)
+	s.member("POST /uploads/{id}/stop", (*request).stopUpload)
 }

@@ -11,6 +11,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -249,8 +251,10 @@ func (e *entry) take(now func() time.Time, body io.Reader) error {
 		switch {
 		case failed != nil: // the store has ended: its error says why
 			<-e.over
-			_, why := e.state()
-			return errors.Join(why, failed)
+			if _, why := e.state(); why != nil {
+				return why
+			}
+			return failed
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -271,4 +275,18 @@ func (u *Uploads) Stop(owner ident.AccountID, id string) error {
 	e.stop()
 	<-e.over
 	return nil
+}
+
+// Close gives all uploads up that are under way, and waits for their stores.
+func (u *Uploads) Close() {
+	u.mu.Lock()
+	open := slices.Collect(maps.Values(u.byID))
+	clear(u.byID)
+	u.mu.Unlock()
+	for _, e := range open {
+		e.stop()
+	}
+	for _, e := range open {
+		<-e.over
+	}
 }

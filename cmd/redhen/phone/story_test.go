@@ -14,6 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+
 	"redhen/cmd/redhen/child"
 )
 
@@ -207,6 +210,7 @@ func (p *phone) sends(files []string) {
 
 func (p *phone) logsIn(at *house, name, password string) {
 	p.t.Helper()
+	call(p, "forget who it is", network.ClearBrowserCookies, cdp.Empty{})
 	p.open(at.URL() + "/login")
 	p.sees("Log in")
 	p.look("login")
