@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build setup demo test check unit race clients fire e2e torture bench fuzz clean
+.PHONY: all build setup demo test check unit race clients phone fire e2e torture bench fuzz clean
 
 all: build
 
@@ -29,10 +29,16 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 	$(GO) mod tidy -diff
 
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v /cmd/redhen/clients)
+	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -e /cmd/redhen/clients -e /cmd/redhen/phone)
 
 clients: ## real programs at a real circle: litmus, rclone, cadaver, curl; pulled plugs, flipped bytes, large files
 	$(GO) test -count=1 -timeout 12m ./cmd/redhen/clients/
+
+phone: ## the pages in a real browser that plays a phone: the short story
+	$(GO) test -count=1 -short -timeout 6m ./cmd/redhen/phone/
+
+e2e: ## the whole of it: by day and night, at the desk, without scripts; pictures of every page are in out/screens
+	$(GO) test -count=1 -timeout 20m ./cmd/redhen/phone/
 
 fire: build ## the scripted fire, with real processes; N=20 repeats it
 	$(REDHEN) fire --times $(or $(N),1)
