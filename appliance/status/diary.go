@@ -84,6 +84,8 @@ func decided(e directory.Entry) (text, lost string) {
 		return "The house " + a["was"] + " is called " + a["house"] + " now.", ""
 	case "account-added":
 		return capital(a["name"]) + " has an account now.", ""
+	case "password-reset":
+		return capital(a["name"]) + " has a new password, set with the help of " + orElse(a["by"], "a keeper") + ".", ""
 	case "account-removed":
 		return "The account of " + a["name"] + " was ended.", "Its files are kept."
 	}
