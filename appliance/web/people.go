@@ -17,6 +17,9 @@ type circleBody struct {
 	People []person
 	Houses []houseBoxes
 	Keeper bool
+	Open   []openInvitation
+	// Count is how many people there are, and are invited; Most how many there may be.
+	Count, Most int
 }
 
 type person struct {
@@ -58,6 +61,10 @@ func (q *request) circlePage() error {
 		}
 		body.Houses = append(body.Houses, line)
 	}
+	if body.Open, err = q.openInvitations(); err != nil {
+		return err
+	}
+	body.Count, body.Most = len(accounts)+len(body.Open), circle.MaxPeople
 	for _, a := range accounts {
 		body.People = append(body.People, person{Name: fullName(a), Login: a.Name, Keeps: keeps[a.ID],
 			InvitedBy: names[a.InvitedBy], You: a.ID == q.who.Account})
@@ -93,6 +100,7 @@ func (q *request) showInvitePerson(f *form) error {
 type invitation struct {
 	Name, Link, Expires string
 	QR                  template.HTML
+	Doors               []door // where the same invitation works, too
 }
 
 func (q *request) invitePerson() error {
@@ -116,7 +124,7 @@ func (q *request) invitePerson() error {
 	if err != nil {
 		return err
 	}
-	kept := invitation{name, link, q.when(inv.Expires), template.HTML(code.SVG())}
+	kept := invitation{name, link, q.when(inv.Expires), template.HTML(code.SVG()), q.doors("/welcome/" + inv.Code)}
 	q.redirect("/invite/person/" + q.shelf.put(q.who.Account, kept, inv.Expires.Sub(q.cfg.Now())))
 	return nil
 }

@@ -30,6 +30,8 @@ type Circle interface {
 	People
 	Devices
 	Losses
+	Invites
+	Wishes
 }
 
 // Founder brings a fresh box into a circle, and others to it.
@@ -57,6 +59,21 @@ type Devices interface {
 	RemoveDevice(ctx context.Context, login, id string) error
 }
 
+// Invites are invitations to people that hold, and the help that a keeper gives.
+type Invites interface {
+	Invitations() ([]directory.Invite, error)
+	Uninvite(ctx context.Context, hash [32]byte, by ident.AccountID) error
+	HelpWithPassword(ctx context.Context, login, password string, by ident.AccountID) error
+}
+
+// Wishes are what a keeper decides about this box, and a person about their files.
+type Wishes interface {
+	BoxWishes() (directory.BoxSettings, error)
+	Wish(ctx context.Context, by ident.AccountID, change func(*directory.BoxSettings)) error
+	Copies(login string) (int, error)
+	SetCopies(ctx context.Context, login string, n int) error
+}
+
 // Losses take boxes out of the circle that are gone for good, by a keeper's word and
 // password; more is how many further keepers must say so.
 type Losses interface {
@@ -78,6 +95,8 @@ type Sessions interface {
 	Login(ctx context.Context, name, password string) (token string, s account.Session, err error)
 	Verify(token string) (account.Session, error)
 	Renew(token string) (string, account.Session, error)
+	// Issue logs somebody in who proved otherwise who they are.
+	Issue(id ident.AccountID) (token string, s account.Session, err error)
 }
 
 // Reports answer whether everything is safe; *status.Watch does it.
@@ -154,6 +173,7 @@ type Server struct {
 	photo chan struct{}
 
 	uploads *upload.Uploads
+	passes  *passes
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -163,7 +183,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now), passes: newPasses(cfg.Now)}
 	var err error
 	if s.pages, err = loadPages(); err != nil {
 		return nil, err
@@ -202,30 +222,44 @@ func (s *Server) routes() {
 	s.open("POST /login", (*request).login)
 	s.open("POST /logout", (*request).logout)
 	s.open("GET /welcome/{code}", (*request).welcomePage)
-	s.open("POST /welcome/{code}", (*request).welcome)
+	s.open("POST /welcome/{code}", deciding((*request).welcome))
+	s.open("GET /enter/{code}", (*request).enterPage)
+	s.open("POST /enter/{code}", (*request).enterByCode)
+	s.open("GET /forgot", (*request).forgotPage)
+	s.open("GET /reset/{code}", (*request).resetPage)
+	s.open("POST /reset/{code}", deciding((*request).reset))
 
 	s.open("GET /{$}", (*request).front)
 	s.member("GET /live/home", (*request).liveHome)
 	s.fileRoutes()
 
 	s.member("GET /circle", (*request).circlePage)
+	s.member("GET /circle/help", (*request).helpPage)
+	s.member("POST /circle/help", (*request).help)
+	s.member("GET /circle/help/{id}", (*request).helpLinkPage)
+	s.member("POST /circle/uninvite", deciding((*request).uninvite))
 	s.member("GET /circle/gone", (*request).gonePage)
-	s.member("POST /circle/gone", (*request).gone)
+	s.member("POST /circle/gone", deciding((*request).gone))
 	s.member("GET /invite/box", (*request).inviteBoxPage)
 	s.member("POST /invite/box", (*request).inviteBox)
 	s.member("GET /invite/box/{id}", (*request).ticketPage)
-	s.member("POST /invite/box/answer", (*request).answerBox)
+	s.member("POST /invite/box/answer", deciding((*request).answerBox))
 	s.member("POST /invite/box/revoke", (*request).revokeTicket)
 	s.member("GET /live/waiting", (*request).liveWaiting)
 	s.member("GET /invite/person", (*request).invitePersonPage)
-	s.member("POST /invite/person", (*request).invitePerson)
+	s.member("POST /invite/person", deciding((*request).invitePerson))
 	s.member("GET /invite/person/{id}", (*request).invitationPage)
 
 	s.member("GET /me", (*request).mePage)
-	s.member("POST /me/password", (*request).changePassword)
-	s.member("POST /me/devices", (*request).addDevice)
+	s.member("POST /me/password", deciding((*request).changePassword))
+	s.member("POST /me/devices", deciding((*request).addDevice))
 	s.member("GET /me/devices/{id}", (*request).devicePage)
-	s.member("POST /me/devices/remove", (*request).removeDevice)
+	s.member("POST /me/devices/remove", deciding((*request).removeDevice))
+	s.member("POST /me/another", (*request).another)
+	s.member("GET /me/another/{id}", (*request).anotherPage)
+	s.member("POST /me/copies", deciding((*request).setCopies))
+	s.member("GET /box", (*request).boxPage)
+	s.member("POST /box", deciding((*request).wishes))
 	s.open("/", (*request).nothingHere)
 }
 
