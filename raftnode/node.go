@@ -197,6 +197,10 @@ func (n *Node) openOne(shard ident.ShardID, id ident.ReplicaID) error {
 	if n.replicas[shard] != nil {
 		return fmt.Errorf("open node: two replicas of shard %s", shard)
 	}
+	id, err := n.resumeEra(shard, id)
+	if err != nil {
+		return fmt.Errorf("open node: %w", err)
+	}
 	rep, err := openReplica(n, shard, id)
 	if err != nil {
 		return fmt.Errorf("open node: %w", err)
@@ -253,6 +257,7 @@ func (n *Node) loop(ctx context.Context) error {
 			n.beats.send()
 			n.reconcile()
 			n.askCounted()
+			n.offerEras()
 		case <-flush.C:
 			n.flushAll()
 		case <-n.mail.ready:

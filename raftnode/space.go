@@ -289,27 +289,17 @@ func (n *Node) openTails() error {
 
 // ownTail returns the writes of this box that its log has beyond the state.
 func (r *replica) ownTail() (ws []catalog.Write, err error) {
-	last, err := r.log.LastIndex()
-	if err != nil {
-		return nil, err
-	}
-	for next := appliedIndex(r.state) + 1; next <= last; {
-		entries, err := r.log.Entries(next, last+1, maxEntry)
-		if err != nil {
-			return nil, err
+	err = r.tail(func(e *pb.Entry) error {
+		body, err := decodeEntry(e.GetData())
+		if e.GetType() != pb.EntryNormal || err != nil || body.Kind != entryWrite {
+			return nil // the applier judges it
 		}
-		for _, e := range entries {
-			body, err := decodeEntry(e.GetData())
-			if e.GetType() != pb.EntryNormal || err != nil || body.Kind != entryWrite {
-				continue // the applier judges it
-			}
-			if w, err := catalog.DecodeWrite(body.Body); err == nil && w.ID.Box == r.n.cfg.Box {
-				ws = append(ws, w)
-			}
+		if w, err := catalog.DecodeWrite(body.Body); err == nil && w.ID.Box == r.n.cfg.Box {
+			ws = append(ws, w)
 		}
-		next += uint64(len(entries))
-	}
-	return ws, nil
+		return nil
+	})
+	return ws, err
 }
 
 // resumeJournals sends what earlier runs accepted.

@@ -184,6 +184,21 @@ func (s *Space) keep(upTo *pending) error {
 	return nil
 }
 
+// keepAll puts every unsettled write into the journal, also those of which the log
+// here was the record: it is about to go.
+func (s *Space) keepAll() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pending {
+		select {
+		case <-p.done: // decided, and only waited for here
+		default:
+			p.lagging = false
+		}
+	}
+	return s.keep(nil)
+}
+
 // visible returns the kept writes that readers here must see.
 func (s *Space) visible() []catalog.Write {
 	s.mu.Lock()
