@@ -174,6 +174,7 @@ type Server struct {
 
 	uploads *upload.Uploads
 	passes  *passes
+	guesses *guesses
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -183,7 +184,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now), passes: newPasses(cfg.Now)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now), passes: newPasses(cfg.Now), guesses: newGuesses(cfg.Now)}
 	var err error
 	if s.pages, err = loadPages(); err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func TestCookie(t *testing.T) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", "http://"+b.host)
 	c := b.do(r).Cookies()
-	if len(c) != 1 || !c[0].HttpOnly || c[0].SameSite != http.SameSiteLaxMode || c[0].Path != "/" || c[0].Expires.IsZero() {
+	if len(c) != 1 || !c[0].HttpOnly || c[0].SameSite != http.SameSiteLaxMode || c[0].Path != "/" || c[0].Expires.IsZero() || c[0].Domain != "" {
 		t.Errorf("cookie: %+v", c)
 	}
 }
