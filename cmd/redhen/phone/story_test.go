@@ -88,8 +88,11 @@ func story(t *testing.T, plain bool) {
 	}
 	anna.claims(mill)
 	anna.pairs(ben, oak)
+	anna.tours(mill)
+	anna.entersByCode(mill, ben)
 	invitation := anna.invites("Clara")
 	clara := ben // she is visiting, and takes his phone
+	clara.forgets()
 	clara.accepts(invitation)
 	pictures := drawPictures(t, 23)
 	clara.uploads(oak, pictures[:20])
@@ -208,9 +211,15 @@ func (p *phone) sends(files []string) {
 	}
 }
 
-func (p *phone) logsIn(at *house, name, password string) {
+// forgets makes the browser one that nobody has used yet.
+func (p *phone) forgets() {
 	p.t.Helper()
 	call(p, "forget who it is", network.ClearBrowserCookies, cdp.Empty{})
+}
+
+func (p *phone) logsIn(at *house, name, password string) {
+	p.t.Helper()
+	p.forgets()
 	p.open(at.URL() + "/login")
 	p.sees("Log in")
 	p.look("login")
