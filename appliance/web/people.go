@@ -35,6 +35,7 @@ type houseBoxes struct {
 type boxLine struct {
 	Name, Keeper string
 	Here         bool // it is this box
+	Yours        bool // the person keeps it
 }
 
 func (q *request) circlePage() error {
@@ -53,7 +54,7 @@ func (q *request) circlePage() error {
 		line := houseBoxes{Name: h.Name}
 		for _, id := range h.Boxes {
 			b, _ := r.Box(id)
-			line.Boxes = append(line.Boxes, boxLine{b.Name, names[b.Keeper], b.ID == q.cfg.Box})
+			line.Boxes = append(line.Boxes, boxLine{b.Name, names[b.Keeper], b.ID == q.cfg.Box, b.Keeper == q.who.Account})
 			if keeps[b.Keeper] != "" {
 				keeps[b.Keeper] += ", "
 			}

@@ -129,8 +129,8 @@ func TestWhereIsThisFile(t *testing.T) {
 	w.admit(3, "Hill Farm", "Hilda", "cleo", "Cleo Dunn")
 	b.upload("/files/ada?do=upload", "files", "hens.txt", "red hens")
 	body, _ := b.get("/files/ada/hens.txt")
-	has(t, body, "Where is this file?", "Complete in 3 houses", "<strong>Oak Street</strong><span>has it</span>", `class="egg"`, `data-live="/live/where/ada/hens.txt"`)
+	has(t, body, "Where is this file?", "Everything here is in 3 houses", "<strong>Oak Street</strong><span>has it</span>", `class="egg"`, `data-live="/live/where/ada/hens.txt"`)
 	w.away[boxKey(3).BoxID()] = true
 	body, _ = b.get("/files/ada/hens.txt")
-	has(t, body, "Complete in 2 of 3 houses so far", "Hill Farm", "is not in reach")
+	has(t, body, "Everything here is in 2 of 3 houses so far", "Hill Farm", "is not in reach")
 }

@@ -82,7 +82,12 @@ func (p *phone) slow() {
 // withoutJS switches the scripts of pages off.
 func (p *phone) withoutJS() {
 	p.noJS = true
-	call(p, "no scripts", emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	p.scripts(false)
+}
+
+func (p *phone) scripts(on bool) {
+	p.t.Helper()
+	call(p, "scripts", emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
 }
 
 // screen makes the screen that of a desktop, or of a phone.

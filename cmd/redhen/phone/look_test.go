@@ -45,7 +45,18 @@ func (p *phone) look(page string) {
 	}
 	if len(variants) > 1 {
 		p.dark(false)
+		p.reflows(page)
 	}
+}
+
+// reflows looks at the page as it is on a desk at 400 %: nothing sticks out sideways.
+func (p *phone) reflows(page string) {
+	p.t.Helper()
+	p.do("narrow screen", chromedp.EmulateViewport(320, 256))
+	if wide := value[string](p, `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > 321 && !e.closest(".hidden, svg")).map(e => e.outerHTML.slice(0, 100)).slice(0, 3).join("\n")`); wide != "" {
+		p.t.Errorf("%s: at 320 px these stick out:\n%s", page, wide)
+	}
+	p.screen(p.desktop)
 }
 
 func (p *phone) judge(page string, desktop, dark bool) {
@@ -68,6 +79,10 @@ func (p *phone) judge(page string, desktop, dark bool) {
 	}
 	if small := value[string](p, tooSmall); small != "" {
 		p.t.Errorf("%s: too small to touch: %s", name, small)
+	}
+	if p.noJS { // axe itself needs them; those of the page are not loaded any more
+		p.scripts(true)
+		defer p.scripts(false)
 	}
 	if found := p.axe(); found != "" {
 		p.t.Errorf("%s: axe finds\n%s", name, found)

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // tours looks at every page that a keeper has, at a circle with files in it.
@@ -34,6 +37,7 @@ func (p *phone) tours(at *house) {
 	p.tap("Bring back")
 	p.sees("“Apple cake.txt” is back.")
 	p.programs(at)
+	p.keys(base)
 	p.open(base + "/files/anna?q=apple")
 	p.sees("Found for “apple”")
 	p.look("files-found")
@@ -84,6 +88,26 @@ func (p *phone) programs(at *house) {
 	p.sees("“Shopping.txt” is removed.")
 	if code := dav(http.MethodGet, "Shopping.txt"); code != http.StatusNotFound {
 		p.t.Errorf("a program still finds what the page removed: %d", code)
+	}
+}
+
+// keys: the page can be used without touching it. The first key leads past the
+// navigation, and whatever has the focus shows it.
+func (p *phone) keys(base string) {
+	p.t.Helper()
+	p.open(base + "/files")
+	p.sees("Recipes")
+	p.do("press Tab", chromedp.KeyEvent(kb.Tab))
+	if got := value[string](p, "document.activeElement.className"); got != "skip" {
+		p.t.Errorf("the first key leads to %q", got)
+	}
+	for range 12 {
+		p.do("press Tab", chromedp.KeyEvent(kb.Tab))
+		seen := value[string](p, `(() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
+			return e === document.body || s.outlineStyle !== "none" && r.width > 1 ? "" : e.outerHTML.slice(0, 120); })()`)
+		if seen != "" {
+			p.t.Errorf("the focus is not seen on %s", seen)
+		}
 	}
 }
 
