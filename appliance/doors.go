@@ -19,6 +19,7 @@ import (
 	"redhen/appliance/api"
 	"redhen/appliance/dav"
 	"redhen/appliance/web"
+	"redhen/provision/ident"
 )
 
 // Timeouts of the doors. There is none for a whole body: an upload from a slow line
@@ -47,6 +48,7 @@ func (a *Appliance) openDoors() (err error) {
 	a.pages, err = web.New(web.Config{
 		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,
 		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, freeClaim, nil), Names: a.hostNames, Logger: a.log,
+		Near: func() []ident.BoxID { return near(a.host.Links()) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the pages: %w", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"redhen/appliance/status"
+	"redhen/provision/p2p"
 	"redhen/provision/pair"
 )
 
@@ -16,7 +17,7 @@ func (q *request) front() error {
 	case !q.cfg.Circle.Claimed():
 		return q.show("hello", page{Title: q.say("hello.title"), Body: q.here()})
 	case hostOf(q.r.Host) == commonName:
-		return q.show("landing", page{Title: q.say("landing.title"), Body: landing{q.thisBox(), q.here()}})
+		return q.show("landing", page{Title: q.say("landing.title"), Body: landing{q.thisBox(), q.here(), q.nearby()}})
 	case q.who.Account == "":
 		q.redirect("/login")
 		return nil
@@ -24,9 +25,25 @@ func (q *request) front() error {
 	return q.homePage()
 }
 
+// landing is what redhen.local shows: this box, and the others of the house.
 type landing struct {
 	thisBox
 	Home string
+	Near []nearBox
+}
+
+type nearBox struct{ Name, URL string }
+
+// nearby lists the other boxes on this network by their own names.
+func (q *request) nearby() (list []nearBox) {
+	r := q.cfg.Circle.Roster()
+	for _, id := range q.cfg.Near() {
+		b, ok := r.Box(id)
+		if label := p2p.HostLabel(b.Name); ok && label != "" {
+			list = append(list, nearBox{b.Name, "http://" + label + ".local/"})
+		}
+	}
+	return list
 }
 
 // home is the page that answers "is everything safe?".

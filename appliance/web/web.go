@@ -141,7 +141,9 @@ type Config struct {
 
 	// Names are the host names of this box, such as "mill-lane.local", the best one
 	// first; redhen.local, localhost and all IP addresses are names of every box.
-	Names  func() []string
+	Names func() []string
+	// Near are the other boxes of the circle on the network of this house.
+	Near   func() []ident.BoxID
 	Logger *slog.Logger     // nil: none
 	Now    func() time.Time // nil: time.Now; its location is that of the times on the pages
 }
@@ -152,6 +154,9 @@ func (c *Config) validate() error {
 	}
 	if c.Names == nil {
 		c.Names = func() []string { return nil }
+	}
+	if c.Near == nil {
+		c.Near = func() []ident.BoxID { return nil }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
