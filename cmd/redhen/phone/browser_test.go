@@ -160,7 +160,9 @@ func (p *phone) fill(pairs ...string) {
 	p.t.Helper()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		field := "main [name=" + strconv.Quote(pairs[i]) + "]"
-		p.do("fill in "+pairs[i], chromedp.Clear(field, chromedp.NodeVisible), chromedp.SendKeys(field, pairs[i+1]))
+		p.do("fill in "+pairs[i], chromedp.Focus(field, chromedp.NodeVisible))
+		value[bool](p, "document.activeElement.select(), true") // what is typed takes its place
+		p.do("fill in "+pairs[i], chromedp.SendKeys(field, pairs[i+1]))
 	}
 }
 
