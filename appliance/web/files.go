@@ -121,11 +121,7 @@ func (p place) showFolder(f *form) error {
 			return err
 		}
 	}
-	refresh := 0
-	if body.Where.Growing && p.r.URL.Query().Has("m") {
-		refresh = 5
-	}
-	return p.show("files", page{Title: body.Name, Tab: "files", Form: f, Body: body, Wide: true, Refresh: refresh})
+	return p.show("files", page{Title: body.Name, Tab: "files", Form: f, Body: body, Wide: true, Live: body.Where.Growing})
 }
 
 // kept says where the files of a space are.

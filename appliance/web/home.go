@@ -136,7 +136,7 @@ func (h *home) tabulate(q *request) {
 }
 
 func (q *request) homePage() error {
-	return q.show("home", page{Title: q.say("home.title"), Tab: "home", Body: q.home(), Refresh: 30})
+	return q.show("home", page{Title: q.say("home.title"), Tab: "home", Body: q.home(), Live: true})
 }
 
 func (q *request) liveHome() error {

@@ -223,7 +223,7 @@ func (q *request) joiningPage() error {
 		q.redirect("/p")
 		return nil
 	}
-	return q.show("joining", page{Title: q.say("joining.title"), Body: b, Refresh: 3})
+	return q.show("joining", page{Title: q.say("joining.title"), Body: b, Live: true})
 }
 
 func (q *request) joinState() (joiningBody, <-chan struct{}) {

@@ -201,7 +201,7 @@ func TestJoin(t *testing.T) {
 	}
 	<-release
 	body, _ = b.get("/joining")
-	has(t, body, "Your friend has to say yes", "🌷", "tulip", `http-equiv="refresh"`)
+	has(t, body, "Your friend has to say yes", "🌷", "tulip", `<noscript><p class="act"><a class="button quiet" href="">Look again</a>`)
 	refuse <- &pair.Refusal{Code: pair.NameTaken}
 	w.waitJoin()
 	body, _ = b.get("/joining")

@@ -201,6 +201,10 @@ func (p *phone) sees(wants ...string) {
 		if time.Now().After(end) {
 			p.fail(fmt.Sprintf("waits for %q", missing))
 		}
+		if p.noJS && strings.Contains(text, "Look again") { // a person does so when they heard from their friend
+			p.tap("Look again")
+			time.Sleep(time.Second)
+		}
 	}
 }
 
