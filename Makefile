@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build setup demo test check unit race clients phone fire e2e torture bench fuzz clean
+.PHONY: all build setup demo test check unit sim clients phone fire e2e torture bench fuzz clean
 
 all: build
 
@@ -20,7 +20,7 @@ setup: ## what the tests need besides Go, from Debian
 demo: build ## a circle of three houses on this machine, until Ctrl-C
 	$(REDHEN) demo
 
-test: setup check unit clients fire ## everything that must always pass
+test: setup check unit sim clients fire ## everything that must always pass
 
 check: ## formatting, vet, staticcheck, tidy go.mod
 	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -40; echo "gofmt: see above"; exit 1; }
@@ -30,6 +30,19 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 
 unit: ## all packages, under the race detector; but for those whose clients are other programs
 	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -e /cmd/redhen/clients -e /cmd/redhen/phone)
+
+# Whole circles from random seeds: three houses and more, and two that give each other up.
+SIMS := 'TestRandomCircles$$' 'TestRandomTwoHouses$$'
+define simulate
+	@$(GO) test -c -o $(OUT)/raftnode.test ./raftnode
+	@cd raftnode && printf '%s\n' $(SIMS) | xargs -P 2 -I{} ../$(OUT)/raftnode.test -test.run {} -seeds $(1) -test.timeout $(2) && echo "simulation: $(1) seeds of each story, all promises kept"
+endef
+
+sim: build ## 200 seeded simulations; a failing one prints how to run it again
+	$(call simulate,100,15m)
+
+torture: build ## the same, SEEDS=N of each story
+	$(call simulate,$(or $(SEEDS),10000),0)
 
 clients: ## real programs at a real circle: litmus, rclone, cadaver, curl; pulled plugs, flipped bytes, large files
 	$(GO) test -count=1 -timeout 12m ./cmd/redhen/clients/

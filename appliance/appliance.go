@@ -19,6 +19,8 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
+	"redhen/appliance/drill"
+	"redhen/appliance/home"
 	"redhen/appliance/status"
 	"redhen/appliance/web"
 	"redhen/provision/ident"
@@ -78,7 +80,9 @@ type Appliance struct {
 	node     *raftnode.Node
 	accounts *account.Accounts
 	circle   *circle.Circle
+	home     *home.Home
 	watch    *status.Watch
+	drills   *drill.Drills
 	socket   net.Listener // of programs on this machine
 	http     net.Listener // of people; nil = none
 	pages    *web.Server  // nil without http
@@ -197,16 +201,25 @@ func (a *Appliance) openPeople() (err error) {
 	}
 	a.circle, err = circle.New(circle.Config{
 		Key: a.key, Dir: a.cfg.Dir, Node: a.node, Host: a.host,
-		Accounts: a.accounts, Hasher: hasher, Logger: a.log,
+		Accounts: a.accounts, Hasher: hasher, Logger: a.log, Status: a.node.Status,
 	})
 	if err != nil {
 		return err
 	}
+	a.home = home.New(home.Config{Key: a.key, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
 		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
+		Home: a.atHome,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	a.drills = drill.New(drill.Config{
+		Box: a.key.BoxID(), Dir: a.cfg.Dir, Net: a.host, Node: a.node, Accounts: a.accounts,
+		Space: spaces{a.node}.Space, Status: a.watch, Logger: a.log,
+	})
+	return nil
 }
 
 // Run runs the box until ctx ends: then the doors close, leadership moves to other
@@ -217,6 +230,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner, doorsClosed := context.WithCancel(context.WithoutCancel(ctx)) // what is under way at the doors needs the node
 	group.Go(func() error { return ended("node", a.node.Run(inner)) })
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
+	group.Go(func() error { return ended("home", a.home.Run(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
 	group.Go(func() error {
@@ -264,4 +278,15 @@ func (a *Appliance) Addr() string {
 		return ""
 	}
 	return a.http.Addr().String()
+}
+
+// atHome tells the status who is not at home.
+func (a *Appliance) atHome() (lost *status.Outcast, returns []status.Return) {
+	if o := a.home.Outcast(); o != nil {
+		lost = &status.Outcast{Since: o.Since, At: o.At}
+	}
+	for _, r := range a.home.Returns() {
+		returns = append(returns, status.Return{Box: r.Name, House: r.House, Since: r.Since})
+	}
+	return lost, returns
 }

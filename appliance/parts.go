@@ -5,6 +5,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/drill"
 	"redhen/appliance/space"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
@@ -19,6 +20,9 @@ func (a *Appliance) Circle() *circle.Circle { return a.circle }
 
 // Accounts is who may come in.
 func (a *Appliance) Accounts() *account.Accounts { return a.accounts }
+
+// Drills are the fire drills of the circle.
+func (a *Appliance) Drills() *drill.Drills { return a.drills }
 
 // Node is this box's part in the shards.
 func (a *Appliance) Node() *raftnode.Node { return a.node }

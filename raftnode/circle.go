@@ -445,7 +445,7 @@ func planInput(v directory.View, versions map[ident.ShardID]uint64) ([]placement
 		s := v.BoxSettings(b.ID)
 		boxes = append(boxes, placement.Box{
 			ID: b.ID, House: b.House, Keeper: b.Keeper, Active: r.Active(b.ID), Given: s.Given, Refuses: s.Refuses,
-			Replacement: b.Replacement,
+			Replacement: b.Replacement, Leaving: s.Leaving,
 		})
 	}
 	var spaces []placement.Space

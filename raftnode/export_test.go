@@ -8,6 +8,7 @@ import (
 	"redhen/provision/roster"
 	"redhen/provision/wire"
 	"redhen/raftnode/catalog"
+	"redhen/raftnode/chunk"
 	"redhen/raftnode/directory"
 )
 
@@ -42,6 +43,17 @@ func (n *Node) WakeAlone(shard ident.ShardID) {
 
 // StopReplica stops the replica here.
 func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fail(why) }
+
+// Forget has the garbage collection leave out one kind of root.
+func (n *Node) Forget(kind string) { n.care.forgets = kind }
+
+// Needed returns the chunks that something on this box needs and must be here. What
+// an entry needs that is not applied yet may still have to come.
+func (n *Node) Needed(ctx context.Context) (map[chunk.Hash]bool, error) {
+	needed := map[chunk.Hash]bool{}
+	err := n.neededBut(ctx, rootLogs, func(h chunk.Hash) { needed[h] = true })
+	return needed, err
+}
 
 // InterruptTakeover does so many steps of a takeover and leaves it there, as a power
 // cut would. It returns how many there are.

@@ -45,6 +45,9 @@ type Config struct {
 	PromoteAfter time.Duration    // unbroken contact before one voter becomes two; 0: 10 minutes
 	KeepEntries  uint64           // entries kept behind the durable state for boxes that lag; 0: 512
 	CutEntries   uint64           // a shard's log is cut when so many more stand in it; 0: 2048
+	ScrubEvery   time.Duration    // everything is read again so often; 0: 30 days
+	SweepEvery   time.Duration    // garbage is looked for so often; 0: 6 hours
+	GarbageAfter time.Duration    // running time for which nothing must need a chunk; 0: 7 days
 }
 
 // What stands for the zero values of Config.
@@ -111,6 +114,8 @@ type Node struct {
 	ended    bool
 	heard    map[ident.BoxID]time.Time // of the last beat
 
+	care care
+
 	turn      atomic.Uint64 // to take turns, and to tell tries apart
 	following atomic.Bool   // the circle shard will be followed soon
 
@@ -158,7 +163,10 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.openAll(); err != nil {
+	if err = n.openAll(); err == nil {
+		err = n.openCare()
+	}
+	if err != nil {
 		n.end()
 		n.close()
 		return nil, err
@@ -234,6 +242,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.followCircle()
 	n.resumeJournals()
 	n.spawn(n.keepPlanning)
+	n.takeCare()
 	return n.loop(ctx)
 }
 

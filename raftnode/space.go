@@ -153,9 +153,13 @@ func (s *Space) Upload(ctx context.Context, r io.Reader) (manifest.Content, erro
 	}
 	ahead := s.n.pushAhead(s.id)
 	defer ahead.stop()
+	pins := &s.n.care.uploads
+	pin := pins.begin()
+	defer pins.end(pin)
 	c, err := manifest.Build(ctx, r, func(_ context.Context, b []byte) (chunk.Hash, error) {
 		h, err := s.n.cfg.Chunks.Put(b)
 		if err == nil {
+			pins.add(pin, h)
 			ahead.add(h)
 		}
 		return h, err
@@ -340,6 +344,13 @@ func (n *Node) resumeJournals() {
 // apartAfter, as far as this box can know.
 func (s *Space) apart() bool {
 	rep := s.n.replica(s.id)
+	return rep != nil && rep.apart()
+}
+
+// Apart reports whether no majority of the circle's houses has been in reach for
+// apartAfter, as far as this box can know.
+func (n *Node) Apart() bool {
+	rep := n.replica(ident.CircleShard)
 	return rep != nil && rep.apart()
 }
 

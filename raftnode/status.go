@@ -26,6 +26,7 @@ type Status struct {
 	Shards []ShardStatus `cbor:"4,keyasint,omitempty"` // sorted; those with a replica or unsettled writes here
 	Chunks int           `cbor:"5,keyasint,omitempty"` // number of them here
 	Bytes  int64         `cbor:"6,keyasint,omitempty"` // of them
+	Care   CareStatus    `cbor:"7,keyasint"`
 }
 
 // BoxStatus is how another box is seen from here.
@@ -87,6 +88,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	})
 	select {
 	case g := <-got:
+		g.st.Care = n.care.status()
 		n.addSpaces(g.shards)
 		for _, id := range slices.Sorted(maps.Keys(g.shards)) {
 			g.st.Shards = append(g.st.Shards, g.shards[id])

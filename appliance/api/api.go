@@ -125,6 +125,8 @@ type Waiting struct {
 	// SameHouse that the house has a box of the circle already.
 	Known     bool `json:"known,omitempty"`
 	SameHouse bool `json:"sameHouse,omitempty"`
+	// Back says that the box was in the circle, was given up, and asks to come home.
+	Back bool `json:"back,omitempty"`
 }
 
 // Issued is a ticket that this box made.
@@ -176,6 +178,7 @@ type Gone struct {
 	Replacement string `json:"replacement,omitempty"`
 	Keeper      string `json:"keeper"`
 	Password    string `json:"password"`
+	Confirm     string `json:"confirm"` // the name of the box's house, as typed
 }
 
 // Takeover says that houses are lost for good, so many that the circle can decide

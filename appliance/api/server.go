@@ -10,8 +10,10 @@ import (
 	"strconv"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/home"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/provision/ident"
 	"redhen/raftnode/directory"
 )
 
@@ -38,10 +40,22 @@ type Spaces interface {
 type Config struct {
 	Box    func() Box
 	Circle *circle.Circle
+	Home   Home
 	Status Status
 	Spaces Spaces
+	Care   Care
+	Drills Drills
 	Logger *slog.Logger
 }
+
+// Home is where boxes wait that were given up and are back; *home.Home is one.
+type Home interface {
+	Returns() []home.Return
+	LetIn(ctx context.Context, box ident.BoxID) error
+	Refuse(box ident.BoxID) error
+}
+
+var _ Home = (*home.Home)(nil)
 
 type server struct{ Config }
 
@@ -59,6 +73,10 @@ func New(cfg Config) http.Handler {
 	handle("GET /v1/box", func(*http.Request) (any, error) { return s.Box(), nil })
 	handle("GET /v1/status", s.report)
 	handle("GET /v1/diary", s.diary)
+	mux.HandleFunc("POST /v1/scrub", s.scrub)
+	mux.HandleFunc("POST /v1/drill", s.drill)
+	handle("GET /v1/drill", s.lastDrill)
+	handle("PUT /v1/drill/consent", s.consent)
 	handle("POST /v1/found", s.found)
 	mux.HandleFunc("POST /v1/join", s.join)
 	handle("GET /v1/invites", s.invites)
@@ -67,7 +85,10 @@ func New(cfg Config) http.Handler {
 	handle("DELETE /v1/invites/{ticket}", s.revoke)
 	handle("POST /v1/waiting/{box}", s.approve)
 	handle("DELETE /v1/waiting/{box}", s.reject)
+	handle("GET /v1/gone", s.brief)
 	handle("POST /v1/gone", s.gone)
+	mux.HandleFunc("POST /v1/retire", s.retire)
+	handle("DELETE /v1/retire", s.stay)
 	handle("POST /v1/takeover", s.takeover)
 	handle("GET /v1/accounts", s.accounts)
 	handle("POST /v1/accounts", s.addAccount)

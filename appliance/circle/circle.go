@@ -50,7 +50,7 @@ type Node interface {
 
 var _ Node = (*raftnode.Node)(nil)
 
-// Config is what a Circle stands on; all fields but Now are needed.
+// Config is what a Circle stands on; all fields but Now are needed, Status by Retire alone.
 type Config struct {
 	Key      ident.Key
 	Dir      string // where tickets are kept
@@ -59,7 +59,8 @@ type Config struct {
 	Accounts *account.Accounts
 	Hasher   *account.Hasher
 	Logger   *slog.Logger
-	Now      func() time.Time // nil: time.Now
+	Status   func(context.Context) (raftnode.Status, error) // what this box knows of itself
+	Now      func() time.Time                               // nil: time.Now
 }
 
 // Circle takes people's decisions. It is safe for concurrent use.
@@ -69,7 +70,9 @@ type Circle struct {
 	desk *pair.Desk
 	told [32]byte // head of the roster that was remembered last; FollowMembers alone
 
-	entered atomic.Bool // this box was let in, though its directory may not be here yet
+	ahead   atomic.Pointer[roster.State] // told by others, and on its way to the directory here; nil: none
+	nudge   chan struct{}                // capacity 1: ahead changed
+	entered atomic.Bool                  // this box was let in, though its directory may not be here yet
 }
 
 // New returns a Circle over a node and a host that are about to run.
@@ -77,7 +80,7 @@ func New(cfg Config) (*Circle, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c := &Circle{cfg: cfg, log: cfg.Logger}
+	c := &Circle{cfg: cfg, log: cfg.Logger, nudge: make(chan struct{}, 1)}
 	return c, c.openDesk()
 }
 

@@ -82,6 +82,9 @@ func table() []row {
 		{roster.ErrNameTaken, "name-taken", "The circle has a box or house of that name already.", "Choose another name."},
 		{roster.ErrName, "bad-name", "A name of a circle, house or box has 1 to 64 letters, digits or signs, and no space at its ends.", "Choose such a name."},
 		{roster.ErrReplacement, "bad-replacement", "A box can be replaced only by another box that is in the circle.", "Have the new box join first, then name it."},
+		{ErrConfirm, "confirm", "That is not the name of the house where that box stands.", "Type the name of the house, as redhen houses shows it."},
+		{ErrHoldsAlone, "holds-alone", "This box holds changes that no other house has, and could not bring them there.", "See that other houses are in reach, and wait until redhen status says that nothing is on its way."},
+		{ErrNobodyTakes, "nobody-takes", "No other box may hold one of the spaces that this box has.", "Ask another keeper to give more room, or invite one more box; then try again."},
 		{roster.ErrLast, "last-box", "The last box of a circle cannot be taken out of it.", "Have another box join first."},
 	}
 }

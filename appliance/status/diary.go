@@ -15,6 +15,8 @@ const (
 	whatBack  = "house-back"   // house, since
 	whatWhole = "copies-whole" // houses
 
+	whatChecked = "box-checked" // house, box, bytes, bad, lists, left
+
 	whatAdmitted = "box-admitted"
 	whatRetired  = "box-retired"
 	whatGone     = "box-gone"
@@ -108,6 +110,10 @@ func happened(e directory.Entry, now time.Time) (text, lost string) {
 		return a["house"] + " has not been in reach since " + When(since, now) + ".", ""
 	case whatBack:
 		return a["house"] + " is back, after " + spell(at.Sub(since)) + ".", nothingLost
+	case whatChecked:
+		return checkedWords(a)
+	case whatDrill:
+		return drillWords(a)
 	case whatWhole:
 		return "All copies are complete, in " + count(amount(a["houses"]), "house", "houses") + ".", nothingLost
 	}

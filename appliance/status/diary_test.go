@@ -33,6 +33,11 @@ func TestDiaryInWords(t *testing.T) {
 		entry(whatAway, "", "house", "Mill Lane", "since", since),
 		entry(whatBack, "", "house", "Mill Lane", "since", since),
 		entry(whatWhole, "", "houses", "3"),
+		entry(whatDrill, "", "house", "Mill Lane", "by", "Ada", "good", "yes"),
+		entry(whatDrill, "", "house", "Mill Lane", "by", "Ada", "good", "no"),
+		entry(whatChecked, "", "house", "Mill Lane", "box", "Mabel", "bytes", "52000000000", "bad", "0", "lists", "0", "left", "0"),
+		entry(whatChecked, "", "house", "Mill Lane", "box", "Mabel", "bytes", "52000000000", "bad", "2", "lists", "1", "left", "0"),
+		entry(whatChecked, "", "house", "Mill Lane", "box", "Mabel", "bytes", "52000000000", "bad", "1", "lists", "0", "left", "1"),
 	} {
 		e.Time = at.UnixMilli()
 		line, ok := Tell(e, noon)

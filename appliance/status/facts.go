@@ -24,6 +24,22 @@ type Facts struct {
 	// Outside says that some box of the circle can be reached from the internet.
 	Outside bool
 	Disk    Disk
+	// Outcast says that this box was given up by the others, nil when it was not.
+	Outcast *Outcast
+	// Returns are boxes that were given up and ask here to come home.
+	Returns []Return
+}
+
+// Outcast is what a box knows that was given up.
+type Outcast struct {
+	Since time.Time
+	At    string // box and house where somebody can let it in again
+}
+
+// Return is a box that was given up and is back.
+type Return struct {
+	Box, House string
+	Since      time.Time
 }
 
 // Circle is what the directory says, without what is secret.
@@ -33,6 +49,9 @@ type Circle struct {
 	Boxes     []BoxFacts   // active ones
 	Spaces    []SpaceFacts // the circle's own records first
 	Petitions []Petition
+	Drill     *Drill // the last one; nil: none
+	// AwaySince is when a house went away that the diary knows to be away, by its name.
+	AwaySince map[string]time.Time
 }
 
 // HouseFacts names a house.
@@ -99,6 +118,8 @@ func ReadCircle(v directory.View) (Circle, error) {
 			c.Petitions = append(c.Petitions, one)
 		}
 	}
+	rows := v.Diary(directory.MaxDiary)
+	c.Drill, c.AwaySince = lastDrill(rows), awaySince(rows)
 	return c, v.Err()
 }
 

@@ -69,7 +69,7 @@ func findAlone(s *scene) []finding {
 
 func findAway(s *scene) (list []finding) {
 	for _, h := range s.report.Houses {
-		if h.Reached.How != Away {
+		if _, long := s.longAway(h); h.Reached.How != Away || long {
 			continue
 		}
 		var keepers []string
@@ -244,10 +244,6 @@ func (s *scene) perBox(rule func(raftnode.ShardStatus) (detail string, ok bool))
 	return list
 }
 
-func findTrouble(s *scene) []finding {
-	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) { return sh.Trouble, sh.Trouble != "" })
-}
-
 func findDisk(full bool) func(*scene) []finding {
 	return func(s *scene) []finding {
 		d := s.Disk
@@ -287,4 +283,22 @@ func findOutside(s *scene) []finding {
 		return one("away", listWords(away))
 	}
 	return nil
+}
+
+func findGivenUp(s *scene) []finding {
+	if s.Outcast == nil {
+		return nil
+	}
+	f := s.aboutBox(s.Self, "since", s.Outcast.Since.In(s.Now.Location()).Format("2 January"), "at", s.Outcast.At)
+	f.since = s.Outcast.Since
+	return []finding{f}
+}
+
+func findReturned(s *scene) (list []finding) {
+	for _, r := range s.Returns {
+		f := about("box", r.Box, "house", r.House, "since", When(r.Since, s.Now))
+		f.since = r.Since
+		list = append(list, f)
+	}
+	return list
 }

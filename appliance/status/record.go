@@ -71,6 +71,11 @@ func events(r Report, rows []directory.Entry, awayAfter time.Duration) (list []d
 		if e, ok := houseEvent(r, h, rows, awayAfter); ok {
 			list = append(list, e)
 		}
+		for _, b := range h.Boxes {
+			if e, ok := checkEvent(h, b, rows); ok {
+				list = append(list, e)
+			}
+		}
 	}
 	if e, ok := wholeEvent(r, rows); ok {
 		list = append(list, e)

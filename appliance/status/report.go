@@ -44,6 +44,8 @@ type Report struct {
 	Houses []House `json:"houses"`
 	Spaces []Space `json:"spaces"`
 	Faults []Fault `json:"faults"` // the gravest first
+	// Drill is the last fire drill; nil when there was none.
+	Drill *Drill `json:"drill,omitempty"`
 }
 
 // House is one house of the circle.
@@ -79,8 +81,9 @@ type Box struct {
 	// Used is the room its copies take, Given what its keeper allows (0: no limit), in bytes.
 	Used  int64 `json:"used"`
 	Given int64 `json:"given,omitempty"`
-	// Known is false while the box does not answer: Used is then not known.
-	Known bool `json:"known"`
+	// Known is false while the box does not answer: Used and Check are then not known.
+	Known bool   `json:"known"`
+	Check *Check `json:"check,omitempty"`
 }
 
 // Space is how one space is kept.
@@ -139,6 +142,9 @@ func Build(f Facts) Report {
 		if b.ID == f.Self {
 			r.Box, r.House = b.Name, t.houseName(b.House)
 		}
+	}
+	if f.Circle.Drill != nil {
+		r.Drill = f.Circle.Drill.in(f.Now)
 	}
 	r.Faults = findFaults(&scene{Facts: f, tally: t, report: &r})
 	r.Safe, r.Sentence = judge(r)

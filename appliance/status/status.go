@@ -38,6 +38,8 @@ type Config struct {
 	Outside func() bool
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
+	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
+	Home func() (*Outcast, []Return)
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -112,6 +114,9 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	}
 	if w.cfg.Outside != nil {
 		f.Outside = w.cfg.Outside()
+	}
+	if w.cfg.Home != nil {
+		f.Outcast, f.Returns = w.cfg.Home()
 	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"redhen/provision/p2p"
 	"redhen/raftnode"
+	"redhen/raftnode/directory"
 )
 
 func TestVerdict(t *testing.T) {
@@ -141,6 +142,8 @@ func faultScenes() map[Code]Facts {
 		CodeLogDamaged:     edit(func(s *raftnode.ShardStatus) { s.Failed = raftnode.ErrLogLost.Error() }),
 		CodeStopped:        edit(func(s *raftnode.ShardStatus) { s.Failed = "entry 9: unexpected end" }),
 		CodeTrouble:        edit(func(s *raftnode.ShardStatus) { s.Trouble = "copy state: input/output error" }),
+		CodeListRotten:     edit(func(s *raftnode.ShardStatus) { s.Trouble = raftnode.ErrStateRotten.Error() + ": checksum" }),
+		CodeJournalDamaged: edit(func(s *raftnode.ShardStatus) { s.Trouble = raftnode.ErrJournalDamaged.Error() + "; kept as x" }),
 		CodeMended:         edit(func(s *raftnode.ShardStatus) { s.Mended = 2 }),
 		CodeListMended:     edit(func(s *raftnode.ShardStatus) { s.Mended, s.Rebuilt = 1, 1 }),
 		CodeLogMended:      edit(func(s *raftnode.ShardStatus) { s.Mended, s.Renumbered = 1, 1 }),
@@ -150,7 +153,23 @@ func faultScenes() map[Code]Facts {
 			}
 		}),
 	}
-	full, low, clock, gone, outside := whole(3), whole(3), whole(3), whole(3), away(whole(3), 3)
+	full, low, clock, gone, outside, unchecked := whole(3), whole(3), whole(3), whole(3), away(whole(3), 3), whole(3)
+	unchecked.Boxes[1].Care.Scrub.Last.Ended = noon.Add(-50 * 24 * time.Hour).UnixMilli()
+	f[CodeUnchecked] = unchecked
+	drilled := whole(3)
+	drilled.Circle.Drill = lastDrill([]directory.Entry{{What: whatDrill, Time: noon.Add(-3 * time.Hour).UnixMilli(), About: map[string]string{"house": "Mill Lane", "by": "Ben", "good": "no"}}})
+	f[CodeDrill] = drilled
+	silent := away(whole(3), 2)
+	silent.Circle.AwaySince = awaySince([]directory.Entry{
+		entry(whatAway, "", "house", "Mill Lane", "since", fmt.Sprint(noon.Add(-9*24*time.Hour).UnixMilli())),
+		entry(whatBack, "", "house", "Mill Lane", "since", "1"),
+		entry(whatBack, "", "house", "Hill Farm", "since", "1"),
+	})
+	f[CodeSilent] = silent
+	lost, back := away(whole(2), 2), whole(1)
+	lost.Outcast = &Outcast{Since: noon.Add(-30 * time.Hour), At: "box 2 at Mill Lane"}
+	back.Returns = []Return{{Box: "box 2", House: "Mill Lane", Since: noon.Add(-time.Hour)}}
+	f[CodeGivenUp], f[CodeReturned] = lost, back
 	full.Disk = Disk{Total: 32e9, Free: 3e6}
 	low.Disk = Disk{Total: 32e9, Free: 2e9}
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()

@@ -25,6 +25,13 @@ const (
 	CodeListMended     Code = "list-mended"
 	CodeLogMended      Code = "log-mended"
 	CodeOutside        Code = "nobody-outside"
+	CodeGivenUp        Code = "given-up"
+	CodeReturned       Code = "box-is-back"
+	CodeListRotten     Code = "list-rotten"
+	CodeJournalDamaged Code = "unsent-damaged"
+	CodeUnchecked      Code = "not-checked"
+	CodeDrill          Code = "drill-failed"
+	CodeSilent         Code = "house-silent"
 )
 
 const nothingLost = "Nothing is lost."
@@ -36,6 +43,13 @@ func table() []row {
 
 func dangers() []row {
 	return []row{{
+		code: CodeGivenUp, weight: Danger, find: findGivenUp,
+		what:  "The others took {box} for lost on {since}, and went on without it.",
+		lost:  nothingLost + " What only this box has is kept here, and is not at another house yet.",
+		heals: "As soon as one of them lets it in again, everything is brought together.",
+		do:    "Call whoever looks after {at}: their box asks whether this one may come home.",
+		help:  "Any friend in the circle.",
+	}, {
 		code: CodeBytesMissing, weight: Danger, find: findBytesMissing,
 		what:  "Parts of {spaces} are at no house that is in reach.",
 		lost:  "Not as long as a house that is away has them.{away}",
@@ -68,6 +82,27 @@ func dangers() []row {
 
 func cares() []row {
 	return []row{{
+		code: CodeReturned, weight: Care, find: findReturned,
+		what:  "{box} at {house}, which was taken for lost, is back since {since} with all it has.",
+		lost:  nothingLost + " What it alone had comes along.",
+		heals: "Nothing by itself: somebody here has to let it in.",
+		do:    "If {box} was never in strange hands, let it come home: redhen invite --approve \"{box}\".",
+		help:  "The keeper of this box.",
+	}, {
+		code: CodeJournalDamaged, weight: Care, find: findTroubles(isJournalDamaged),
+		what:  "The disk of {box} at {house} damaged its note of what was written there to {spaces} and not yet sent to other houses.",
+		lost:  "Nothing that another house has too. What was written at {house} alone may be; the note is kept aside.",
+		heals: "{box} takes part as before; its room is not tidied up meanwhile.",
+		do:    "Look whether the last changes made at {house} are there, and write again what is not; then remove the note kept aside from the folder “journal”.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeListRotten, weight: Care, find: findTroubles(isListRotten),
+		what:  "The list of {spaces} has gone bad on the disk of {box}, and no other house that has it is in reach.",
+		lost:  nothingLost + " {box} uses the list as far as it can be read.",
+		heals: "It is fetched again at the next check after another house is back.",
+		do:    "Bring another house back, then run redhen scrub at {box}.",
+		help:  "{keeper}.",
+	}, {
 		code: CodeLogDamaged, weight: Care, find: findStopped(isLogLost),
 		what:  "The disk of {box} at {house} damaged what the box had noted last.",
 		lost:  "Nothing that another house has too. What was written at {house} alone in the last moments may be.",
@@ -95,6 +130,13 @@ func cares() []row {
 		heals: "The other houses carry on.",
 		do:    "Start {box} again; if this comes back, replace its card or disk.",
 		help:  "{keeper}.",
+	}, {
+		code: CodeSilent, weight: Care, find: findSilent,
+		what:  "{house} has been silent for {days}. Perhaps {boxes} is gone for good.",
+		lost:  nothingLost + " What {house} alone had is on its box there.",
+		heals: "When it is back, it catches up by itself. When it is gone, nothing does before you say so.",
+		do:    "Ask whoever lives there. If it is gone for good, say so under “Circle”, or with redhen gone {box}; a new box takes its place with redhen replace {box} NEW.",
+		help:  "Another keeper must say so, too, when the circle has three or more.",
 	}, {
 		code: CodeHouseAway, weight: Care, find: findAway,
 		what:  "{house} has not been in reach since {since}.",
@@ -159,7 +201,14 @@ func cares() []row {
 		do:    "If it stays so, see that {box} has internet, and start it again.",
 		help:  "{keeper}.",
 	}, {
-		code: CodeTrouble, weight: Care, find: findTrouble,
+		code: CodeDrill, weight: Care, find: findDrill,
+		what:  "In the last fire drill, {when}, not everything went well while {house} played dead.",
+		lost:  nothingLost,
+		heals: "Nothing by itself: a drill shows what a fire would.",
+		do:    "Look at what went wrong with redhen drill --last, mend it, and run the drill again.",
+		help:  "{by}, who began the drill.",
+	}, {
+		code: CodeTrouble, weight: Care, find: findTroubles(isOtherTrouble),
 		what:  "{box} at {house} has trouble looking after its copy of {spaces}.",
 		lost:  "Nothing that we know of.",
 		heals: "It tries again by itself.",
@@ -196,6 +245,13 @@ func notes() []row {
 		lost:  nothingLost,
 		heals: "It is mended already.",
 		do:    "If this comes back often, replace the card or disk of {box}.",
+		help:  "{keeper}.",
+	}, {
+		code: CodeUnchecked, weight: Note, find: findUnchecked,
+		what:  "{box} at {house} has not read everything again that it keeps for {for}, to see whether it is still good.",
+		lost:  "Nothing that we know of.",
+		heals: "It goes on with that whenever people let its disk alone.",
+		do:    "Leave {box} switched on, or run redhen scrub there.",
 		help:  "{keeper}.",
 	}, {
 		code: CodeOutside, weight: Note, find: findOutside,

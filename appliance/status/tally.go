@@ -108,6 +108,10 @@ func (t *tally) houses(spaces []Space) []House {
 			answer, known := t.answers[b.ID]
 			box := Box{ID: b.ID, Name: b.Name, Keeper: b.Keeper, Given: b.Given, Known: known, Used: answer.Bytes,
 				Reached: t.reached[b.ID], LastSeen: t.lastSeen(b.ID)}
+			if known {
+				check := CheckOf(answer.Care.Scrub, t.f.Now)
+				box.Check = &check
+			}
 			house.Here = house.Here || b.ID == t.f.Self
 			if len(house.Boxes) == 0 || nearer(box.Reached, house.Reached) {
 				house.Reached = box.Reached

@@ -38,6 +38,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.accountCommand(),
 		a.statusCommand(), a.doctorCommand(), a.housesCommand(), a.diaryCommand(), a.goneCommand(), a.replaceCommand(), a.takeoverCommand(), a.exportCommand(),
+		a.scrubCommand(), a.drillCommand(), a.retireCommand(),
 		a.demoCommand(), a.fireCommand(),
 	)
 	a.noteRun(root)

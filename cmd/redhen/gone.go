@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"redhen/appliance/account"
 	"redhen/appliance/api"
@@ -23,6 +27,7 @@ func (a *app) goneCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&g.Keeper, "keeper", "", "login name of the keeper who says so")
+	cmd.Flags().StringVar(&g.Confirm, "confirm", "", "the name of the house where that box stands (else it is asked for)")
 	return cmd
 }
 
@@ -39,11 +44,15 @@ func (a *app) replaceCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&g.Keeper, "keeper", "", "login name of the keeper who says so")
+	cmd.Flags().StringVar(&g.Confirm, "confirm", "", "the name of the house where that box stands (else it is asked for)")
 	return cmd
 }
 
 func (a *app) gone(ctx context.Context, g api.Gone) (err error) {
 	g.Keeper = account.CleanName(g.Keeper)
+	if g.Confirm, err = a.confirmGone(ctx, g); err != nil {
+		return err
+	}
 	if g.Password, err = a.password("Password of " + g.Keeper); err != nil {
 		return err
 	}
@@ -60,4 +69,42 @@ func (a *app) gone(ctx context.Context, g api.Gone) (err error) {
 		return a.done("%s is out of the circle, and %s takes its place. redhen status tells how far the copies are.", g.Box, g.Replacement)
 	}
 	return a.done("%s is out of the circle. redhen status tells how far the new copies are.", g.Box)
+}
+
+// confirmGone shows what is known and what may be lost, and returns the name of the
+// house that the person typed.
+func (a *app) confirmGone(ctx context.Context, g api.Gone) (string, error) {
+	brief, err := a.box().GoneBrief(ctx, g.Box)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(a.err, "%s\n%s\n", brief.Known, brief.Lost)
+	if g.Confirm != "" {
+		return g.Confirm, nil
+	}
+	f, ok := a.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return "", &usageError{fmt.Errorf("--confirm NAME is needed: the name of the house where %s stands", g.Box)}
+	}
+	fmt.Fprintf(a.err, "If that is so, type the name of the house: ")
+	line, err := readLine(f)
+	if err != nil {
+		return "", fmt.Errorf("read the name: %w", err)
+	}
+	return line, nil
+}
+
+// readLine reads a line of at most 255 bytes, and nothing behind it.
+func readLine(f *os.File) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); len(line) < 255; {
+		if _, err := f.Read(b); err != nil {
+			return "", err
+		}
+		if b[0] == '\n' {
+			break
+		}
+		line = append(line, b[0])
+	}
+	return strings.TrimSpace(string(line)), nil
 }

@@ -30,6 +30,9 @@ func tellHouses(w io.Writer, r status.Report) {
 			if b.Known {
 				fmt.Fprintf(w, ", %s", status.Bytes(b.Used))
 			}
+			if b.Check != nil {
+				fmt.Fprintf(w, ", %s", b.Check.Words)
+			}
 			if !h.Here && len(h.Boxes) > 1 {
 				fmt.Fprintf(w, ": %s", b.Reached.Words)
 			}

@@ -29,6 +29,9 @@ func tellReport(w io.Writer, r status.Report) {
 	for _, s := range r.Spaces {
 		fmt.Fprintln(w, s.Words)
 	}
+	if r.Drill != nil {
+		fmt.Fprintln(w, r.Drill.Words)
+	}
 	tellFaults(w, r.Faults)
 }
 

@@ -32,6 +32,7 @@ type guests struct {
 	departed map[ident.BoxID]bool
 	partners map[ident.BoxID]bool
 	door     time.Time // open until
+	dead     time.Time // plays dead until
 }
 
 var (
@@ -84,6 +85,9 @@ func (g *guests) anyDoor() bool {
 
 // mayOpen reports whether b may open a stream of a protocol.
 func (g *guests) mayOpen(b ident.BoxID, who Access) bool {
+	if g.playsDead() {
+		return false
+	}
 	switch who {
 	case Anyone:
 		return g.known(b) || g.doorOpen()
@@ -100,11 +104,15 @@ func (g *guests) hasLeft(b ident.BoxID) bool {
 }
 
 // mayStay reports whether a connection with b may exist.
-func (g *guests) mayStay(b ident.BoxID) bool { return g.known(b) || g.hasLeft(b) || g.anyDoor() }
+func (g *guests) mayStay(b ident.BoxID) bool {
+	return !g.playsDead() && (g.known(b) || g.hasLeft(b) || g.anyDoor())
+}
 
 // InterceptPeerDial lets the host dial members and partners, and punch towards a
 // stranger who came through the open door.
-func (g *guests) InterceptPeerDial(p peer.ID) bool { return g.known(boxID(p)) || g.doorOpen() }
+func (g *guests) InterceptPeerDial(p peer.ID) bool {
+	return !g.playsDead() && (g.known(boxID(p)) || g.doorOpen())
+}
 
 // InterceptAddrDial judges as InterceptPeerDial does.
 func (g *guests) InterceptAddrDial(p peer.ID, _ ma.Multiaddr) bool { return g.InterceptPeerDial(p) }
@@ -114,13 +122,13 @@ func (g *guests) InterceptAccept(network.ConnMultiaddrs) bool {
 	g.mu.Lock()
 	somebody := len(g.members)+len(g.departed)+len(g.partners) > 0
 	g.mu.Unlock()
-	return somebody || g.anyDoor()
+	return !g.playsDead() && (somebody || g.anyDoor())
 }
 
 // InterceptSecured refuses strangers once the handshake has told their name.
 func (g *guests) InterceptSecured(way network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
 	stays := g.mayStay(boxID(p))
-	if !stays && way == network.DirInbound {
+	if !stays && !g.playsDead() && way == network.DirInbound {
 		g.turnedAway(boxID(p))
 	}
 	return stays
@@ -130,12 +138,14 @@ func (g *guests) InterceptSecured(way network.Direction, p peer.ID, _ network.Co
 func (g *guests) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 
 // AllowReserve lets members be reached through us.
-func (g *guests) AllowReserve(p peer.ID, _ ma.Multiaddr) bool { return g.member(boxID(p)) }
+func (g *guests) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
+	return !g.playsDead() && g.member(boxID(p))
+}
 
 // AllowConnect lets members reach members through us, and strangers those members whose door is open.
 func (g *guests) AllowConnect(src peer.ID, _ ma.Multiaddr, dest peer.ID) bool {
 	s, d := boxID(src), boxID(dest)
-	return g.member(d) && (g.member(s) || g.doors(d, time.Now()))
+	return !g.playsDead() && g.member(d) && (g.member(s) || g.doors(d, time.Now()))
 }
 
 // set replaces the members and returns those that are gone and those that are new.

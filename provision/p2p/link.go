@@ -61,7 +61,8 @@ type link struct {
 	stop   context.CancelFunc
 
 	state    State                 // last seen by report
-	fails    int                   // dials in a row
+	fails    int                   // dials in a row that failed, or whose connection was brief
+	up       time.Time             // when it was connected last
 	tried    time.Time             // last dial
 	next     time.Time             // next dial
 	upgrades int                   // tries in a row to leave the relay
@@ -117,16 +118,16 @@ func (h *Host) SetMembers(members []Member) error {
 // SetDeparted tells which boxes left the circle and may come home: they may connect,
 // but use nothing that is not for Departed. They are never dialled.
 func (h *Host) SetDeparted(boxes []ident.BoxID) error {
-	if len(boxes) > maxDeparted {
-		return fmt.Errorf("set departed: %d boxes: more than %d", len(boxes), maxDeparted)
+	if len(boxes) > MaxDeparted {
+		return fmt.Errorf("set departed: %d boxes: more than %d", len(boxes), MaxDeparted)
 	}
 	h.guests.setDeparted(boxes)
 	h.sweep()
 	return nil
 }
 
-// maxDeparted bounds them; of more, the roster's last ones are told.
-const maxDeparted = 1024
+// MaxDeparted bounds the boxes that SetDeparted takes.
+const MaxDeparted = 1024
 
 // sweep closes the connections of those who may not stay.
 func (h *Host) sweep() {
@@ -219,10 +220,11 @@ func (h *Host) tend(ctx context.Context, l *link) time.Duration {
 	case None:
 		return h.redial(ctx, l)
 	case Relayed:
-		l.fails = 0
+		l.steady()
 		return min(h.gossip(ctx, l, conns[0]), h.leaveRelay(ctx, l, conns))
 	default:
-		l.fails, l.upgrades = 0, 0
+		l.steady()
+		l.upgrades = 0
 		h.prune(l, conns)
 		h.reserveAt(ctx, l)
 		return h.gossip(ctx, l, conns[0])
@@ -268,6 +270,9 @@ func (h *Host) report(l *link, state State) {
 		return
 	}
 	h.log.Info("link", "box", l.box.Short(), "name", l.name, "state", state.String())
+	if l.state == None {
+		l.up = time.Now()
+	}
 	l.state = state
 	l.upgrade = time.Now().Add(settle) // libp2p punches by itself first
 	if state == Direct {
@@ -275,6 +280,9 @@ func (h *Host) report(l *link, state State) {
 		return
 	}
 	l.next = time.Time{}
+	if state == None && time.Since(l.up) < brief {
+		l.failed() // the other side hangs up: it must not be called without a pause
+	}
 	h.mu.Lock()
 	if state == None {
 		l.lost = time.Now()

@@ -281,7 +281,7 @@ func TestADepartedBoxMayOnlyComeHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, b, "no link any more", func() bool { return b.state(a.Self()) != Direct })
-	if err := a.SetDeparted(make([]ident.BoxID, maxDeparted+1)); err == nil {
+	if err := a.SetDeparted(make([]ident.BoxID, MaxDeparted+1)); err == nil {
 		t.Error("any number may have left")
 	}
 }

@@ -20,6 +20,7 @@ const (
 	dialTimeout   = 10 * time.Second
 	minRedial     = time.Second      // between two tries, whatever happens
 	maxRedial     = 15 * time.Second // between two tries at a box that is off
+	brief         = 3 * time.Second  // a connection that lasts less is a failure
 	maxUpgrade    = 5 * time.Minute  // between two tries to leave a relay
 	reserveAgain  = 20 * time.Minute // reservations last an hour
 	maxDialRelays = 4                // relays tried at once
@@ -52,11 +53,23 @@ func (h *Host) redial(ctx context.Context, l *link) time.Duration {
 	if l.fails == 0 {
 		h.log.Debug("not reached", "box", l.box.Short(), "err", err)
 	}
+	return l.failed()
+}
+
+// failed has the next dial wait, longer after each failure, and returns how long.
+func (l *link) failed() time.Duration {
 	wait := min(minRedial<<min(l.fails, 4), maxRedial)
 	wait += rand.N(wait / 4) // both sides must not dial in step for ever
 	l.fails++
 	l.next = time.Now().Add(wait)
 	return wait
+}
+
+// steady forgets the failures once a connection has lasted.
+func (l *link) steady() {
+	if time.Since(l.up) >= brief {
+		l.fails = 0
+	}
 }
 
 // setAbort says how the dial under way is ended when the other side comes first.

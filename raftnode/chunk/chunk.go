@@ -54,12 +54,17 @@ type Config struct {
 // Store keeps chunks. All methods are safe for concurrent use.
 //
 // On disk: DIR/HH/HASH are the chunks, HH being the first two digits of HASH;
-// DIR/HH/N.new what is being written; DIR/damaged/HASH what was found damaged; DIR/leases the promises.
+// DIR/HH/N.new what is being written; DIR/damaged/HASH what was found damaged; DIR/leases the promises;
+// DIR/condemned what nothing seems to need.
 type Store struct {
 	cfg     Config
 	fanout  [256]folder
 	temps   atomic.Uint64 // number of the last temporary file
 	stopped atomic.Bool   // a folder could not be synced
+	reads   atomic.Uint64
+	losses  *losses
+
+	condemned *condemned // has its own lock
 
 	// leaseMu guards leases, and makes Remove and Lease exclude each other:
 	// Invariant: no chunk that Lease has reported is removed before its lease ends.
@@ -78,7 +83,7 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	s := &Store{cfg: cfg}
+	s := &Store{cfg: cfg, losses: newLosses()}
 	for i := range s.fanout {
 		s.fanout[i].path = path.Join(cfg.Dir, fmt.Sprintf("%02x", i))
 		s.fanout[i].named = 1
@@ -95,6 +100,9 @@ func Open(cfg Config) (*Store, error) {
 	if s.leases, err = openLeases(cfg); err != nil {
 		return nil, fmt.Errorf("open chunks: %w", err)
 	}
+	if s.condemned, err = openCondemned(cfg); err != nil {
+		return nil, fmt.Errorf("open chunks: %w", errors.Join(err, s.leases.close()))
+	}
 	return s, nil
 }
 
@@ -102,7 +110,9 @@ func Open(cfg Config) (*Store, error) {
 func (s *Store) Close() error {
 	s.leaseMu.Lock()
 	defer s.leaseMu.Unlock()
-	return s.leases.close()
+	s.condemned.mu.Lock()
+	defer s.condemned.mu.Unlock()
+	return errors.Join(s.leases.close(), s.condemned.close())
 }
 
 func (s *Store) damagedDir() string { return path.Join(s.cfg.Dir, "damaged") }
@@ -135,6 +145,10 @@ func (s *Store) put(h Hash, b []byte) error {
 	}
 	if s.stopped.Load() {
 		return ErrStopped
+	}
+	s.reads.Add(1)
+	if err := s.Rescue(h); err != nil { // first: what is read below must stay
+		return err
 	}
 	f := s.folder(h)
 	if _, err := s.read(h); err == nil {
@@ -203,6 +217,7 @@ func (s *Store) syncFolder(f *folder) error {
 // Get returns the chunk, verified. ErrMissing when it is not here; ErrDamaged,
 // once, when it had rotted.
 func (s *Store) Get(h Hash) ([]byte, error) {
+	s.reads.Add(1)
 	b, err := s.read(h)
 	if errors.Is(err, ErrDamaged) {
 		b, err = s.setAside(h)
@@ -213,23 +228,13 @@ func (s *Store) Get(h Hash) ([]byte, error) {
 	return b, nil
 }
 
-func (s *Store) read(h Hash) ([]byte, error) {
-	f, err := s.cfg.FS.OpenFile(s.folder(h).name(h), os.O_RDONLY)
+func (s *Store) read(h Hash) ([]byte, error) { return s.readFrom(h, func(vfs.File) {}) }
+
+func asMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrMissing
+		return ErrMissing
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := readAll(f, Size)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if Sum(b) != h {
-		return nil, ErrDamaged
-	}
-	return b, nil
+	return err
 }
 
 // readAll reads a file of at most limit bytes.
@@ -258,13 +263,23 @@ func (s *Store) setAside(h Hash) ([]byte, error) {
 		return b, err
 	}
 	s.cfg.Logger.Warn("chunk damaged", "chunk", h.String(), "err", err)
+	s.losses.add(h)
 	return nil, errors.Join(err, f.remove(s.cfg.FS, f.name(h), func() error {
 		return s.cfg.FS.Rename(f.name(h), path.Join(s.damagedDir(), h.String()))
 	}))
 }
 
-// Has reports whether a file bears the chunk's name. It does not verify the bytes.
+// Has reports whether a file bears the chunk's name, for somebody who relies on it
+// from then on: it is not condemned. It does not verify the bytes.
 func (s *Store) Has(h Hash) bool {
+	if err := s.Rescue(h); err != nil {
+		s.cfg.Logger.Warn("rescue chunk", "chunk", h.String(), "err", err)
+		return false
+	}
+	return s.there(h)
+}
+
+func (s *Store) there(h Hash) bool {
 	f, err := s.cfg.FS.OpenFile(s.folder(h).name(h), os.O_RDONLY)
 	if err != nil {
 		return false
@@ -273,34 +288,12 @@ func (s *Store) Has(h Hash) bool {
 	return true
 }
 
-// Remove removes a chunk; one that is not here is no error. ErrLeased when it is
-// leased. A crash may bring it back.
-func (s *Store) Remove(h Hash) error {
-	s.leaseMu.Lock()
-	defer s.leaseMu.Unlock()
-	if s.leases.holds(h, s.cfg.Now()) {
-		return fmt.Errorf("remove chunk %v: %w", h, ErrLeased)
-	}
-	f := s.folder(h)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	err := f.remove(s.cfg.FS, f.name(h), func() error { return s.cfg.FS.Remove(f.name(h)) })
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove chunk %v: %w", h, err)
-	}
-	return nil
-}
-
 // All visits every chunk that was here when the visit began, and perhaps newer
 // ones, in ascending order of names.
 func (s *Store) All() iter.Seq[Hash] {
 	return func(yield func(Hash) bool) {
 		for i := range s.fanout {
-			hs, err := s.fanout[i].list(s.cfg.FS)
-			if err != nil {
-				s.cfg.Logger.Warn("chunk folder unreadable", "dir", s.fanout[i].path, "err", err)
-			}
-			for _, h := range hs {
+			for _, h := range s.listed(i) {
 				if !yield(h) {
 					return
 				}

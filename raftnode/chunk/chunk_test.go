@@ -91,7 +91,7 @@ func TestMissing(t *testing.T) {
 	if s.Has(h) {
 		t.Error("has it")
 	}
-	if err := s.Remove(h); err != nil {
+	if err := remove(s, h); err != nil {
 		t.Errorf("remove: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestRemoveAndAll(t *testing.T) {
 	for i := range 50 {
 		want = append(want, mustPut(t, s, fmt.Append(nil, "chunk ", i)))
 	}
-	if err := s.Remove(want[7]); err != nil {
+	if err := remove(s, want[7]); err != nil {
 		t.Fatal(err)
 	}
 	want = slices.Delete(want, 7, 8)

@@ -72,13 +72,13 @@ func (p *promises) remove(s *Store, rng *rand.Rand) error {
 	}
 	h := hs[rng.IntN(len(hs))]
 	if p.leases[h] > 0 {
-		if err := s.Remove(h); !errors.Is(err, ErrLeased) {
+		if err := remove(s, h); !errors.Is(err, ErrLeased) {
 			return fmt.Errorf("removed a leased chunk: %w", err)
 		}
 		return nil
 	}
 	delete(p.chunks, h)
-	return s.Remove(h)
+	return remove(s, h)
 }
 
 func (p *promises) lease(s *Store, rng *rand.Rand) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path"
@@ -21,6 +22,9 @@ import (
 func (s *Store) Lease(hs []Hash, until int64) (have []bool, err error) {
 	if s.stopped.Load() {
 		return nil, fmt.Errorf("lease chunks: %w", ErrStopped)
+	}
+	if err := s.Rescue(hs...); err != nil {
+		return nil, fmt.Errorf("lease chunks: %w", err)
 	}
 	if err := s.lease(hs, until); err != nil {
 		return nil, fmt.Errorf("lease chunks: %w", asFull(err))
@@ -82,10 +86,7 @@ func openLeases(cfg Config) (leases, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return leases{}, err
 	}
-	bad := 0
-	for block := range slices.Chunk(b, leaseBlock) {
-		bad += l.read(block)
-	}
+	bad := l.read(b)
 	if bad > 0 {
 		cfg.Logger.Warn("lease records unreadable", "records", bad)
 	}
@@ -97,12 +98,9 @@ func openLeases(cfg Config) (leases, error) {
 	return l, nil
 }
 
-// read takes in the records of one block and returns how many are bad.
-func (l *leases) read(block []byte) (bad int) {
-	for rec := range slices.Chunk(block, leaseSize) {
-		if !slices.ContainsFunc(rec, func(b byte) bool { return b != 0 }) {
-			continue // padding
-		}
+// read takes in the records of the file and returns how many are bad.
+func (l *leases) read(b []byte) (bad int) {
+	for rec := range leaseRecords(b) {
 		if h, end, ok := parseLease(rec); ok {
 			l.ends[h] = max(l.ends[h], end)
 		} else {
@@ -110,6 +108,20 @@ func (l *leases) read(block []byte) (bad int) {
 		}
 	}
 	return bad
+}
+
+// leaseRecords cuts a file into its records, without the padding.
+func leaseRecords(b []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for block := range slices.Chunk(b, leaseBlock) {
+			for rec := range slices.Chunk(block, leaseSize) {
+				padding := !slices.ContainsFunc(rec, func(b byte) bool { return b != 0 })
+				if !padding && !yield(rec) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // holds reports whether a lease of h runs.
@@ -164,19 +176,9 @@ func (l *leases) rewrite(now time.Time) error {
 		b = appendLease(b, h, l.ends[h])
 	}
 	b = padBlock(b)
-	temp := l.name + ".new"
-	f, err := l.fs.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	f, err := replaceFile(l.fs, l.name, b)
 	if err != nil {
 		return err
-	}
-	if err := writeSynced(f, b, 0); err != nil {
-		return errors.Join(err, f.Close(), l.fs.Remove(temp))
-	}
-	if err := l.fs.Rename(temp, l.name); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := l.fs.SyncDir(path.Dir(l.name)); err != nil {
-		return errors.Join(err, f.Close())
 	}
 	l.file, l.size, l.live = f, int64(len(b)), int64(len(b))
 	return nil

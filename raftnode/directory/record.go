@@ -112,6 +112,10 @@ type BoxSettings struct {
 	Pinned bool `cbor:"4,keyasint,omitempty"`
 	// Reads is the newest format level that the program on the box can read.
 	Reads uint64 `cbor:"5,keyasint,omitempty"`
+	// NoDrills: the box takes no part in fire drills.
+	NoDrills bool `cbor:"6,keyasint,omitempty"`
+	// Leaving: the box is about to retire, and its copies move to others.
+	Leaving bool `cbor:"7,keyasint,omitempty"`
 }
 
 // Invite lets whoever knows the secret behind Hash make one account.

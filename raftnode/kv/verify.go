@@ -36,6 +36,7 @@ type verifier struct {
 	file io.ReaderAt
 	end  uint64 // pages from here on are not in use
 	seen map[uint64]struct{}
+	stop func() error // ends the walk with its error; nil: nothing does
 }
 
 // verify reads the whole file and checks its tree, the order of its keys and the
@@ -45,7 +46,7 @@ func verify(file io.ReaderAt) error {
 	if err != nil {
 		return err
 	}
-	v := &verifier{file, end, map[uint64]struct{}{}}
+	v := &verifier{file: file, end: end, seen: map[uint64]struct{}{}}
 	return v.page(root, bounds{}, 0, v.bucket)
 }
 
@@ -101,6 +102,9 @@ type leafFunc func(isBucket bool, key, value []byte) error
 func (v *verifier) page(id uint64, within bounds, depth int, leaf leafFunc) error {
 	if depth > maxDepth {
 		return damaged("page %d: too deep", id)
+	}
+	if v.stop != nil && v.stop() != nil {
+		return v.stop()
 	}
 	b, err := v.load(id)
 	if err != nil {

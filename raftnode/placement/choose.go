@@ -67,7 +67,7 @@ func (p *planner) sort(s Space) (kept, over, fresh []*load) {
 	for _, b := range p.sorted {
 		_, holds := s.on(b.ID)
 		switch {
-		case !b.Active || slices.Contains(b.Refuses, s.Owner):
+		case !b.Active || b.Leaving || slices.Contains(b.Refuses, s.Owner):
 		case holds && b.Given > 0 && b.placed > b.Given:
 			over = append(over, b)
 		case holds:
@@ -164,7 +164,7 @@ func (p *planner) why(s Space, c Change) string {
 		stays := slices.ContainsFunc(c.Replicas, func(n Replica) bool { return n.ID == r.ID })
 		switch {
 		case stays:
-		case b == nil || !b.Active:
+		case b == nil || !b.Active || b.Leaving:
 			return "its box left"
 		case slices.Contains(b.Refuses, s.Owner):
 			return "its keeper does not host it"

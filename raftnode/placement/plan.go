@@ -23,6 +23,8 @@ type Box struct {
 	Keeper ident.AccountID
 	// Active says that the box may hold replicas: false when it is gone, retired or about to retire.
 	Active bool
+	// Leaving says that the box is about to retire: it holds the circle shard and no space.
+	Leaving bool
 	// Replacement is the box that was named to follow this one, when not Active.
 	Replacement ident.BoxID
 	// Given is how many bytes the keeper lets it hold; 0 is no limit.

@@ -72,7 +72,7 @@ func (b *Box) Start() error {
 	if err != nil {
 		return err
 	}
-	chunks, err := chunk.Open(chunk.Config{FS: &b.Disk, Dir: filepath.Join(b.dir, "chunks"), Logger: logger})
+	chunks, err := chunk.Open(chunk.Config{FS: &b.Disk, Dir: filepath.Join(b.dir, "chunks"), Now: b.c.cfg.Now, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -81,6 +81,7 @@ func (b *Box) Start() error {
 		Box: b.Key.BoxID(), Dir: b.dir, Log: log, Chunks: chunks, Net: b.c.Mesh.Join(b.Key.BoxID()),
 		Logger: logger, PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(),
 		KeepEntries: b.c.cfg.KeepEntries, CutEntries: b.c.cfg.CutEntries,
+		SweepEvery: b.c.cfg.SweepEvery, GarbageAfter: b.c.cfg.GarbageAfter, Now: b.c.cfg.Now,
 	})
 	if err != nil {
 		endLog()

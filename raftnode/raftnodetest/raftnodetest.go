@@ -27,7 +27,10 @@ type Config struct {
 	PromoteAfter time.Duration // 0: one second
 	KeepEntries  uint64        // see raftnode.Config
 	CutEntries   uint64
-	Logger       *slog.Logger // nil: none
+	SweepEvery   time.Duration
+	GarbageAfter time.Duration
+	Now          func() time.Time // the clock on the wall of all boxes; nil: time.Now
+	Logger       *slog.Logger     // nil: none
 }
 
 // Circle is several boxes in one process.

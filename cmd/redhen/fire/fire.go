@@ -257,8 +257,8 @@ func (s *story) recover(ctx context.Context) (err error) {
 // replace has two keepers say what happened.
 func (s *story) replace(ctx context.Context) error {
 	a, b, c, d := houses()
-	if err := s.redhen(ctx, s.b, password, nil, "replace", a.box, d.box, "--keeper", b.keeper); err != nil {
+	if err := s.redhen(ctx, s.b, password, nil, "replace", a.box, d.box, "--confirm", a.house, "--keeper", b.keeper); err != nil {
 		return err
 	}
-	return s.redhen(ctx, s.c, password, nil, "replace", a.box, d.box, "--keeper", c.keeper)
+	return s.redhen(ctx, s.c, password, nil, "replace", a.box, d.box, "--confirm", a.house, "--keeper", c.keeper)
 }

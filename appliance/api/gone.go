@@ -1,0 +1,173 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"redhen/appliance/circle"
+	"redhen/appliance/status"
+)
+
+// GoneBrief is what a person should know before saying that a box is lost for good.
+type GoneBrief struct {
+	Box     string `json:"box"`
+	House   string `json:"house"`
+	Keeper  string `json:"keeper,omitempty"`
+	InReach bool   `json:"inReach"`
+	// LastSeen is when a box in reach heard it last; zero: not since the start.
+	LastSeen time.Time `json:"lastSeen,omitzero"`
+	// Elsewhere names what other houses have completely, Doubtful what none in reach has.
+	Elsewhere []string `json:"elsewhere"`
+	Doubtful  []string `json:"doubtful,omitempty"`
+	// Needs is how many keepers of other boxes must say so.
+	Needs int `json:"needs"`
+	// Known and Lost say the same in sentences; Confirm is the name to type.
+	Known   string `json:"known"`
+	Lost    string `json:"lost"`
+	Confirm string `json:"confirm"`
+}
+
+// brief tells what is known of a box, and what may be lost with it.
+func (s *server) brief(r *http.Request) (any, error) {
+	lost, err := s.Circle.Lost(r.FormValue("box"))
+	if err != nil {
+		return nil, err
+	}
+	report, err := s.Status.Report(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return briefOf(lost, report), nil
+}
+
+func briefOf(lost circle.Lost, r status.Report) GoneBrief {
+	b := GoneBrief{Box: lost.Box.Name, House: lost.House, Needs: lost.Needs, Confirm: lost.House, Elsewhere: []string{}}
+	since := "this box was started"
+	for _, h := range r.Houses {
+		for _, box := range h.Boxes {
+			if box.ID == lost.Box.ID {
+				b.Keeper, b.LastSeen, b.InReach = box.Keeper, box.LastSeen, box.Reached.How != status.Away
+			}
+		}
+	}
+	if !b.LastSeen.IsZero() {
+		since = status.When(b.LastSeen, r.Time)
+	}
+	for _, sp := range r.Spaces {
+		if slices.ContainsFunc(sp.Houses, func(h string) bool { return h != b.House }) {
+			b.Elsewhere = append(b.Elsewhere, sp.Title)
+		} else {
+			b.Doubtful = append(b.Doubtful, sp.Title)
+		}
+	}
+	b.Known = fmt.Sprintf("%s at %s has not been in reach since %s.", b.Box, b.House, since)
+	if b.InReach {
+		b.Known = fmt.Sprintf("%s at %s is in reach just now: it is not gone. To take it out of the circle, run redhen retire there.", b.Box, b.House)
+	}
+	b.Lost = fmt.Sprintf("What was written at %s alone since then is gone, unless the box comes back. Everything that was kept in two houses is safe.", b.House)
+	if len(b.Doubtful) > 0 {
+		b.Lost += " No other house in reach has everything of " + strings.Join(b.Doubtful, ", ") + "."
+	}
+	return b
+}
+
+// gone declares a box gone, once the name of its house was typed.
+func (s *server) gone(r *http.Request) (any, error) {
+	var g Gone
+	if err := decode(r, &g); err != nil {
+		return nil, err
+	}
+	lost, err := s.Circle.Lost(g.Box)
+	if err != nil {
+		return nil, err
+	}
+	if g.Confirm != lost.House {
+		return nil, circle.ErrConfirm
+	}
+	if g.Replacement == "" {
+		more, err := s.Circle.Gone(r.Context(), g.Box, g.Keeper, g.Password)
+		return Agreed{more}, err
+	}
+	more, err := s.Circle.Replace(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
+	return Agreed{more}, err
+}
+
+// Retiring is one step of a box that leaves; the last one has Done or Error.
+type Retiring struct {
+	Waiting int    `json:"waiting,omitempty"` // changes that no other house has yet
+	Spaces  int    `json:"spaces,omitempty"`  // that are still here
+	Done    bool   `json:"done,omitempty"`
+	Error   *Error `json:"error,omitempty"`
+}
+
+// Retire asks this box to leave the circle; Confirm is its name.
+type Retire struct {
+	Confirm string `json:"confirm"`
+}
+
+func (s *server) retire(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	var ask Retire
+	err := decode(r, &ask)
+	if err == nil && s.Box().Name != "" && ask.Confirm != s.Box().Name {
+		err = &Error{"confirm", "That is not the name of this box. Nothing was changed. Type the name of the box that is to leave, as redhen houses shows it."}
+	}
+	if err != nil {
+		s.answer(w, nil, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	tell := func(step Retiring) {
+		json.NewEncoder(w).Encode(step)
+		http.NewResponseController(w).Flush() // a client that is gone ends r's context
+	}
+	err = s.Circle.Retire(r.Context(), func(l circle.Leaving) { tell(Retiring{Waiting: l.Waiting, Spaces: l.Spaces}) })
+	if err != nil {
+		words, _ := explain(err)
+		if words.Code == CodeInside {
+			s.Logger.Error("retire", "err", err)
+		}
+		tell(Retiring{Error: words})
+		return
+	}
+	tell(Retiring{Done: true})
+}
+
+func (s *server) stay(r *http.Request) (any, error) { return nil, s.Circle.StayAfterAll(r.Context()) }
+
+// GoneBrief asks what is known of a box, and what may be lost with it.
+func (c *Client) GoneBrief(ctx context.Context, box string) (GoneBrief, error) {
+	return got[GoneBrief](ctx, c, "GET", "/v1/gone?box="+url.QueryEscape(box), nil)
+}
+
+// Retire takes the box out of its circle; tell hears how far it is.
+func (c *Client) Retire(ctx context.Context, ask Retire, tell func(Retiring)) error {
+	resp, err := c.do(ctx, "POST", "/v1/retire", ask)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	steps := json.NewDecoder(resp.Body)
+	for {
+		var step Retiring
+		if err := steps.Decode(&step); err != nil {
+			return c.noAnswer(ctx, err)
+		}
+		switch {
+		case step.Error != nil:
+			return step.Error
+		case step.Done:
+			return nil
+		}
+		tell(step)
+	}
+}
+
+// Stay ends a Retire that has not come to its end.
+func (c *Client) Stay(ctx context.Context) error { return c.ask(ctx, "DELETE", "/v1/retire", nil, nil) }

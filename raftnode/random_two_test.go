@@ -1,0 +1,170 @@
+package raftnode_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/raftnode/raftnodetest"
+	"redhen/raftnode/transport"
+)
+
+var twoFlag = flag.Uint64("two", 0, "run TestRandomTwoHouses with this seed alone")
+
+// TestRandomTwoHouses lets people write at both of two houses that lose each other,
+// crash, give each other up and come home, or burn and are followed by another.
+// Then all heals, and the promises of the package are checked.
+func TestRandomTwoHouses(t *testing.T) {
+	first, count := uint64(1), uint64(24)
+	switch {
+	case *twoFlag > 0:
+		first, count = *twoFlag, 1
+	case *seedsFlag > 0:
+		count = *seedsFlag
+	case testing.Short() || raceEnabled:
+		count = 6
+	}
+	for seed := first; seed < first+count; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			defer func() {
+				if t.Failed() {
+					t.Logf("again: go test ./raftnode -run 'TestRandomTwoHouses$' -two %d", seed)
+				}
+			}()
+			cryptotest.SetGlobalRandom(t, seed)
+			synctest.Test(t, func(t *testing.T) { runTwo(t, seed) })
+		})
+	}
+}
+
+func runTwo(t *testing.T, seed uint64) {
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Minute)
+	defer cancel()
+	w := &world{
+		T: t, ctx: ctx, rng: rand.New(rand.NewPCG(seed, 7)), stop: make(chan struct{}), burnt: map[string]bool{},
+		c: raftnodetest.New(t, raftnodetest.Config{Seed: seed, KeepEntries: 16, CutEntries: 48, Logger: logger()}),
+	}
+	defer w.c.Close()
+	for _, name := range []string{"a", "b"} {
+		if _, err := w.c.Add(w.ctx, name, name+" house"); err != nil {
+			t.Fatalf("add %s: %v", name, err)
+		}
+	}
+	waitVoters(t, ctx, w.c, ident.CircleShard, 2)
+	var err error
+	if w.space, err = w.c.All()[0].NewSpace(ctx, "files"); err != nil {
+		t.Fatal(err)
+	}
+	waitVoters(t, ctx, w.c, w.space, 2)
+	w.c.Mesh.SetLinks(transport.Link{Latency: 5 * time.Millisecond, Jitter: 20 * time.Millisecond})
+	var clients sync.WaitGroup
+	for i := range 4 {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)+20))
+		clients.Go(func() { w.client(rng) })
+	}
+	for range 4 + w.rng.IntN(4) {
+		w.loseEachOther()
+	}
+	w.healAll()
+	time.Sleep(5 * time.Second)
+	close(w.stop)
+	clients.Wait()
+	w.check()
+	if t.Failed() {
+		w.c.Said.Dump(t, 150)
+	}
+}
+
+// loseEachOther is one episode, after which both houses are together again.
+func (w *world) loseEachOther() {
+	time.Sleep(w.upTo(5 * time.Second))
+	standing := w.standing()
+	i := w.rng.IntN(2)
+	lost, left := standing[i], standing[1-i]
+	if w.rng.IntN(2) == 0 {
+		w.c.Mesh.Partition([]ident.BoxID{lost.Key.BoxID()})
+	} else {
+		lost.Crash()
+	}
+	time.Sleep(w.upTo(20 * time.Second))
+	if w.rng.IntN(3) == 0 {
+		left.Crash()
+		time.Sleep(w.upTo(5 * time.Second))
+		w.start(left)
+	}
+	switch w.rng.IntN(4) {
+	case 0: // it was only the line, or the power
+		w.healAll()
+		time.Sleep(w.upTo(10 * time.Second))
+	case 1, 2:
+		w.giveUp(left, lost)
+		time.Sleep(w.upTo(10 * time.Second))
+		w.start(lost)
+		time.Sleep(w.upTo(5 * time.Second))
+		w.healAll()
+		w.comeHome(lost)
+	case 3:
+		w.giveUp(left, lost)
+		w.mu.Lock()
+		w.burnt[lost.Name] = true
+		w.mu.Unlock()
+		if err := lost.Burn(); err != nil {
+			w.Error(err)
+		}
+		w.c.Mesh.Heal()
+		w.follow(lost)
+	}
+}
+
+func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.rng.Int64N(int64(d))) }
+
+// giveUp has the keeper of one box go on without the other.
+func (w *world) giveUp(left, lost *raftnodetest.Box) {
+	until(w.T, w.ctx, left.Name+" gives "+lost.Name+" up", func() bool {
+		w.start(left)
+		return left.TakeOver(w.ctx, lost.Key.BoxID()) == nil
+	})
+	waitVoters(w.T, w.ctx, w.c, w.space, 1)
+}
+
+func (w *world) comeHome(lost *raftnodetest.Box) {
+	until(w.T, w.ctx, lost.Name+" comes home", func() bool {
+		ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+		defer cancel()
+		err := w.c.Home(ctx, lost.Name)
+		if err != nil {
+			w.Logf("home: %v", err)
+		}
+		return err == nil
+	})
+	if w.rng.IntN(3) == 0 { // the power goes, too
+		time.Sleep(w.upTo(3 * time.Second))
+		lost.Crash()
+		time.Sleep(w.upTo(3 * time.Second))
+		w.start(lost)
+	}
+	w.togetherAgain()
+}
+
+// follow has a fresh box take the place of one that burnt.
+func (w *world) follow(burnt *raftnodetest.Box) {
+	if _, err := w.c.Add(w.ctx, "after-"+burnt.Name, "new house of "+burnt.Name); err != nil {
+		w.Fatalf("add the box after the fire: %v", err)
+	}
+	w.togetherAgain()
+}
+
+func (w *world) togetherAgain() {
+	waitVoters(w.T, w.ctx, w.c, ident.CircleShard, 2)
+	waitVoters(w.T, w.ctx, w.c, w.space, 2)
+	if _, err := w.c.Same(w.space); err != nil {
+		w.Error(err)
+	}
+}
