@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim clients fire torture bench fuzz clean
+.PHONY: all build deb setup demo test check unit sim clients phone fire e2e torture bench fuzz clean
 
 all: build
 
@@ -32,7 +32,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 	$(GO) mod tidy -diff
 
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v /cmd/redhen/clients)
+	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -e /cmd/redhen/clients -e /cmd/redhen/phone)
 
 # Whole circles from random seeds: three houses and more, and two that give each other up.
 SIMS := 'TestRandomCircles$$' 'TestRandomTwoHouses$$'
@@ -49,6 +49,12 @@ torture: build ## the same, SEEDS=N of each story
 
 clients: ## real programs at a real circle: litmus, rclone, cadaver, curl; pulled plugs, flipped bytes, large files
 	$(GO) test -count=1 -timeout 12m ./cmd/redhen/clients/
+
+phone: ## the pages in a real browser that plays a phone: the short story
+	$(GO) test -count=1 -short -timeout 6m ./cmd/redhen/phone/
+
+e2e: ## the whole of it: by day and night, at the desk, without scripts; pictures of every page are in out/screens
+	$(GO) test -count=1 -timeout 20m ./cmd/redhen/phone/
 
 fire: build ## the scripted fire, with real processes; N=20 repeats it
 	$(REDHEN) fire --times $(or $(N),1)

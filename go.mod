@@ -5,6 +5,8 @@ go 1.26.8
 require (
 	github.com/BurntSushi/toml v1.6.0 // the settings on a card
 	github.com/anishathalye/porcupine v1.3.1 // judges in tests whether a history is linearizable
+	github.com/chromedp/cdproto v0.159.0 // the commands of that browser
+	github.com/chromedp/chromedp v0.23.0 // drives a real browser in tests of the pages
 	github.com/fxamacker/cbor/v2 v2.9.6 // deterministic CBOR with limits: every record on disk and on the wire
 	github.com/google/go-cmp v0.7.0 // differences in tests, readable
 	github.com/libp2p/go-libp2p v0.51.0 // links between boxes: QUIC, hole punching, relays
@@ -48,6 +50,7 @@ require (
 	github.com/dunglas/httpsfv v1.1.1 // indirect
 	github.com/filecoin-project/go-clock v0.1.0 // indirect
 	github.com/flynn/noise v1.1.0 // indirect
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/huin/goupnp v1.3.0 // indirect

@@ -20,6 +20,7 @@ import (
 	"redhen/appliance/dav"
 	"redhen/appliance/firstboot"
 	"redhen/appliance/web"
+	"redhen/provision/ident"
 )
 
 // Timeouts of the doors. There is none for a whole body: an upload from a slow line
@@ -51,6 +52,7 @@ func (a *Appliance) openDoors() (err error) {
 		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,
 		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, free, nil).Or(a.start.Claims),
 		Proof: web.NewRule(a.claimCode, 0, nil).Or(a.start.Claims), Start: a.start, Names: a.hostNames, Now: a.now, Logger: a.log,
+		Near: func() []ident.BoxID { return near(a.host.Links()) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the pages: %w", err)

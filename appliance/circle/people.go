@@ -163,6 +163,9 @@ type Invitation struct {
 
 // InviteAccount invites a person. The login name is a proposal and may be empty.
 func (c *Circle) InviteAccount(ctx context.Context, by ident.AccountID, login, fullName string) (Invitation, error) {
+	if err := c.roomForOne(); err != nil {
+		return Invitation{}, err
+	}
 	var secret [15]byte
 	rand.Read(secret[:])
 	code := strings.ToLower(base32.StdEncoding.EncodeToString(secret[:]))

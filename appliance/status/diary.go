@@ -95,6 +95,9 @@ func decided(e directory.Entry) (text, lost string) {
 	case "account-added":
 		return capital(a["name"]) + " has an account now.", ""
 	case "password-reset":
+		if a["by"] != "" {
+			return capital(a["name"]) + " has a new password, set with the help of " + a["by"] + ".", ""
+		}
 		return "The password of " + a["name"] + " was set anew by somebody who had " + box + " in hand. If that was not " + a["name"] + ", ask another keeper for help.", nothingLost
 	case "account-removed":
 		return "The account of " + a["name"] + " was ended.", "Its files are kept."

@@ -28,6 +28,7 @@ func TestDiaryInWords(t *testing.T) {
 		{What: "box-renamed", About: map[string]string{"box": "Mabel", "was": "May"}},
 		{What: "house-renamed", About: map[string]string{"house": "Mill Lane", "was": "Mill"}},
 		{What: "account-added", About: map[string]string{"name": "ada"}},
+		{What: "password-reset", About: map[string]string{"name": "ada", "by": "Ben Carter"}},
 		{What: "account-removed", About: map[string]string{"name": "ada"}},
 		entry(whatAway, "", "house", "Mill Lane", "since", since),
 		entry(whatBack, "", "house", "Mill Lane", "since", since),

@@ -80,6 +80,16 @@ type scene struct {
 	report *Report
 }
 
+// Known returns every fault that redhen knows, the gravest first. Its sentences have
+// {names} where those of a real one say what it is about.
+func Known() []Fault {
+	var list []Fault
+	for _, r := range table() {
+		list = append(list, r.tell(finding{}))
+	}
+	return list
+}
+
 func findFaults(s *scene) []Fault {
 	faults := []Fault{}
 	for _, r := range table() {

@@ -26,6 +26,10 @@ func (q *request) changeFiles() error {
 		return err
 	}
 	switch q.r.URL.Query().Get("do") {
+	case "uploaded":
+		return p.uploaded()
+	case "several":
+		return p.several(f)
 	case "mkdir":
 		return p.mkdir(f)
 	case "rename":
@@ -169,20 +173,39 @@ func (p place) remove() error {
 	return p.backTo(dir, n)
 }
 
-// undo brings something removed back.
+// undo brings back what was removed: one thing, or several.
 func (p place) undo(f *form) error {
-	var node catalog.NodeID
-	b, err := hex.DecodeString(f.get("node"))
-	if err != nil || len(b) != len(node) {
+	var a space.Answer
+	ids := strings.Fields(f.get("node"))
+	if len(ids) > maxPicked {
+		return space.ErrTooMany
+	}
+	for _, id := range ids {
+		node, err := nodeOf(id)
+		if err != nil {
+			return err
+		}
+		if a, err = p.fs.Undo(p.r.Context(), node, space.WriteOptions{}); err != nil {
+			return err
+		}
+	}
+	switch len(ids) {
+	case 0:
 		return space.ErrNotFound
+	case 1:
+		dir, _ := space.Split(a.Info.Path)
+		return p.backTo(dir, p.result("did.undo", a))
+	}
+	return p.backTo(p.path, note{Text: p.say("several.undone", "n", len(ids))})
+}
+
+func nodeOf(s string) (node catalog.NodeID, err error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(node) {
+		return node, space.ErrNotFound
 	}
 	copy(node[:], b)
-	a, err := p.fs.Undo(p.r.Context(), node, space.WriteOptions{})
-	if err != nil {
-		return err
-	}
-	dir, _ := space.Split(a.Info.Path)
-	return p.backTo(dir, p.result("did.undo", a))
+	return node, nil
 }
 
 // restore makes an old version the newest again.
@@ -248,6 +271,11 @@ func (p place) store(u *uploaded, part *multipart.Part) {
 		u.failed(p, name, err)
 		return
 	}
+	u.add(p, a)
+}
+
+// add counts one that is stored.
+func (u *uploaded) add(p place, a space.Answer) {
 	if u.stored == 0 || a.Kept < u.kept {
 		u.kept = a.Kept
 	}

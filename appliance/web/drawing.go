@@ -28,9 +28,13 @@ type drawnHouse struct {
 // the table below it.
 func drawHouses(r status.Report, w words) template.HTML {
 	houses, height := placeHouses(r)
+	return drawList(houses, height, w.say("drawing.label", "n", len(houses)))
+}
+
+// drawList draws houses whose places are known.
+func drawList(houses []drawnHouse, height float64, label string) template.HTML {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="houses" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, drawWidth, height,
-		template.HTMLEscapeString(w.say("drawing.label", "n", len(houses))))
+	fmt.Fprintf(&b, `<svg class="houses" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, drawWidth, height, template.HTMLEscapeString(label))
 	for i := 1; i < len(houses); i++ {
 		drawLink(&b, houses, i)
 	}

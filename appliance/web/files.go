@@ -47,6 +47,7 @@ func (q *request) ownFiles() error {
 // line is one file or folder of a list.
 type line struct {
 	Name, URL, Get, Where string
+	Zip                   string
 	Kind                  string // folder, picture, film, sound, text, other
 	Size                  string
 	When                  string
@@ -63,7 +64,14 @@ type filesBody struct {
 	Lines                     []line
 	Query                     string // what was searched for
 	More                      bool   // the list is cut
-	Safe                      string // how the space is kept, in one sentence
+	Where                     whereBody
+
+	Zip, Begin string // the addresses that send it as a zip, and that begin an upload
+	// Pick shows boxes to tick; Picked are ticked, Folders are where those can go.
+	Pick    bool
+	Picked  string
+	Folders []string
+	In      string
 }
 
 // Bounds of what one page shows.
@@ -90,7 +98,8 @@ func (q *request) filesPage() error {
 }
 
 func (p place) showFolder(f *form) error {
-	body := filesBody{Space: p.space, URL: p.urlOf("/files", p.path), Removed: p.urlOf("/removed", ""), Crumbs: p.crumbs()}
+	body := filesBody{Space: p.space, URL: p.urlOf("/files", p.path), Removed: p.urlOf("/removed", ""), Crumbs: p.crumbs(),
+		Zip: p.urlOf("/zip", p.path), Begin: p.urlOf("/upload", p.path), In: p.path, Where: p.where()}
 	_, body.Name = space.Split(p.path)
 	if body.Name == "" {
 		body.Name = p.say("files.title")
@@ -106,12 +115,13 @@ func (p place) showFolder(f *form) error {
 	for _, info := range list {
 		body.Lines = append(body.Lines, p.line(info, body.Query != ""))
 	}
-	if r, err := p.cfg.Status.Report(p.r.Context()); err == nil {
-		if s, ok := spaceNamed(r, p.space); ok {
-			body.Safe = p.kept(s)
+	if body.Pick = p.r.URL.Query().Has("pick") && body.Query == ""; body.Pick {
+		body.Picked = p.r.URL.Query().Get("pick")
+		if body.Folders, err = p.folders(); err != nil {
+			return err
 		}
 	}
-	return p.show("files", page{Title: body.Name, Tab: "files", Form: f, Body: body, Wide: true})
+	return p.show("files", page{Title: body.Name, Tab: "files", Form: f, Body: body, Wide: true, Live: body.Where.Growing})
 }
 
 // kept says where the files of a space are.
@@ -121,6 +131,8 @@ func (p place) kept(s status.Space) string {
 		return p.say("kept.unknown")
 	case s.Waiting > 0:
 		return p.say("kept.waiting", "n", s.Waiting)
+	case len(s.Houses) < s.Possible:
+		return p.say("kept.growing", "n", len(s.Houses), "all", s.Possible, "houses", strings.Join(s.Houses, ", "))
 	}
 	return p.say("kept.houses", "n", len(s.Houses), "houses", strings.Join(s.Houses, ", "))
 }
@@ -141,7 +153,7 @@ func (p place) list(query string) ([]space.Info, error) {
 }
 
 func (p place) line(info space.Info, where bool) line {
-	l := line{Name: info.Name, URL: p.urlOf("/files", info.Path), Get: p.urlOf("/get", info.Path), Kind: kindOf(info),
+	l := line{Name: info.Name, URL: p.urlOf("/files", info.Path), Get: p.urlOf("/get", info.Path), Zip: p.urlOf("/zip", info.Path), Kind: kindOf(info),
 		Dir: info.Dir, When: p.when(info.ModTime)}
 	if !info.Dir {
 		l.Size = status.Bytes(info.Size)
@@ -179,6 +191,7 @@ type fileBody struct {
 	Folders  []string // where it can go
 	In       string   // the folder it is in
 	Author   string
+	Where    whereBody
 }
 
 type versionLine struct {
@@ -189,7 +202,7 @@ type versionLine struct {
 func (p place) showFile(info space.Info, f *form) error {
 	dir, _ := space.Split(p.path)
 	media, shown := mediaType(info.Name)
-	body := fileBody{line: p.line(info, false), Crumbs: p.crumbs(), Folder: p.urlOf("/files", dir), In: dir}
+	body := fileBody{line: p.line(info, false), Crumbs: p.crumbs(), Folder: p.urlOf("/files", dir), In: dir, Where: p.where()}
 	if shown {
 		body.Type = media
 	}

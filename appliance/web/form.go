@@ -22,7 +22,8 @@ func newForm(r *http.Request) *form {
 
 // bounded is the body of a form; file uploads have bounds of their own.
 func (q *request) bounded() (body readCloser) {
-	if strings.HasPrefix(q.r.Header.Get("Content-Type"), "multipart/form-data") {
+	kind := q.r.Header.Get("Content-Type")
+	if strings.HasPrefix(kind, "multipart/form-data") || kind == "application/octet-stream" {
 		return q.r.Body
 	}
 	return http.MaxBytesReader(q.w, q.r.Body, maxForm)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/provision/ident"
 )
 
 // TestHosts: a stranger's name that leads to our address gets nothing.
@@ -65,6 +66,11 @@ func TestRedhenLocalOnlyLeadsOn(t *testing.T) {
 	}
 	if body, _ := b.get("/"); !strings.Contains(body, `href="http://mill-lane.local"`) || !strings.Contains(body, "Riverside") {
 		t.Errorf("landing: %s", body)
+	}
+	w.admit(2, "Mill Lane Annexe", "Olive Tree", "ben", "Ben Carter")
+	w.server.cfg.Near = func() []ident.BoxID { return []ident.BoxID{boxKey(2).BoxID(), "nobody"} }
+	if body, _ := b.get("/"); !strings.Contains(body, `href="http://olive-tree.local/"`) {
+		t.Errorf("the other box of the house is not listed: %s", body)
 	}
 	b.cookies = w.loggedIn("ada").cookies
 	if body, _ := b.get("/"); strings.Contains(body, "Is everything safe?") {

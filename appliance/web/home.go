@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"redhen/appliance/status"
+	"redhen/provision/p2p"
 	"redhen/provision/pair"
 )
 
@@ -19,7 +20,7 @@ func (q *request) front() error {
 		q.redirect("/receive")
 		return nil
 	case hostOf(q.r.Host) == commonName:
-		return q.show("landing", page{Title: q.say("landing.title"), Body: landing{q.thisBox(), q.here()}})
+		return q.show("landing", page{Title: q.say("landing.title"), Body: landing{q.thisBox(), q.here(), q.nearby()}})
 	case q.who.Account == "":
 		q.redirect("/login")
 		return nil
@@ -27,9 +28,25 @@ func (q *request) front() error {
 	return q.homePage()
 }
 
+// landing is what redhen.local shows: this box, and the others of the house.
 type landing struct {
 	thisBox
 	Home string
+	Near []nearBox
+}
+
+type nearBox struct{ Name, URL string }
+
+// nearby lists the other boxes on this network by their own names.
+func (q *request) nearby() (list []nearBox) {
+	r := q.cfg.Circle.Roster()
+	for _, id := range q.cfg.Near() {
+		b, ok := r.Box(id)
+		if label := p2p.HostLabel(b.Name); ok && label != "" {
+			list = append(list, nearBox{b.Name, "http://" + label + ".local/"})
+		}
+	}
+	return list
 }
 
 // home is the page that answers "is everything safe?".
@@ -122,7 +139,7 @@ func (h *home) tabulate(q *request) {
 }
 
 func (q *request) homePage() error {
-	return q.show("home", page{Title: q.say("home.title"), Tab: "home", Body: q.home(), Refresh: 30})
+	return q.show("home", page{Title: q.say("home.title"), Tab: "home", Body: q.home(), Live: true})
 }
 
 func (q *request) liveHome() error {

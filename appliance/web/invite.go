@@ -28,7 +28,7 @@ func (q *request) inviteBoxPage() error {
 			body.Open = append(body.Open, openTicket{t.ID, q.when(t.Expires)})
 		}
 	}
-	return q.show("invite-box", page{Title: q.say("invite.box.title"), Tab: "circle", Body: body, Refresh: 5})
+	return q.show("invite-box", page{Title: q.say("invite.box.title"), Tab: "circle", Body: body, Live: true})
 }
 
 // shownTicket is an invite that this person made.
@@ -68,7 +68,7 @@ func (q *request) ticketPage() error {
 		q.redirect("/invite/box")
 		return nil
 	}
-	return q.show("ticket", page{Title: q.say("invite.box.title"), Tab: "circle", Body: ticketBody{t, q.cfg.Desk.Pending()}, Refresh: 5})
+	return q.show("ticket", page{Title: q.say("invite.box.title"), Tab: "circle", Body: ticketBody{t, q.cfg.Desk.Pending()}, Live: true})
 }
 
 func (q *request) liveWaiting() error {

@@ -23,7 +23,8 @@ type joining struct {
 	form   *form // as it was filled in
 	now    pair.Progress
 	err    error
-	stop   func()        // ends the try that is under way
+	stop   func()        // ends the try that is under way; nil until it has begun
+	halt   bool          // it is to end as soon as it begins
 	change chan struct{} // closed and renewed at every change
 }
 
@@ -64,7 +65,11 @@ func (j *joining) state() (joiningBody, *form, <-chan struct{}, error) {
 func (s *Server) runJoin(ctx context.Context, a attempt) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s.join.update(func() { s.join.stop = stop })
+	s.join.update(func() {
+		if s.join.stop = stop; s.join.halt {
+			stop()
+		}
+	})
 	err := s.cfg.Circle.Join(ctx, a.ticket, a.place, a.person, func(p pair.Progress) {
 		s.join.update(func() { s.join.now = p })
 	})
@@ -208,6 +213,7 @@ func (j *joining) begin(filled *form) (begun bool) {
 	j.update(func() {
 		if begun = !j.busy; begun {
 			j.busy, j.form, j.err, j.now = true, filled, nil, pair.Progress{}
+			j.stop, j.halt = nil, false
 		}
 	})
 	return begun
@@ -217,6 +223,7 @@ func (j *joining) begin(filled *form) (begun bool) {
 func (q *request) stopJoin() error {
 	q.join.mu.Lock()
 	stop := q.join.stop
+	q.join.halt = true
 	q.join.mu.Unlock()
 	if stop != nil {
 		stop()
@@ -232,7 +239,7 @@ func (q *request) joiningPage() error {
 		q.redirect("/p")
 		return nil
 	}
-	return q.show("joining", page{Title: q.say("joining.title"), Body: b, Refresh: 3})
+	return q.show("joining", page{Title: q.say("joining.title"), Body: b, Live: true})
 }
 
 func (q *request) joinState() (joiningBody, <-chan struct{}) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/raftnode/directory"
 )
 
 // meBody is the page of one's own account.
@@ -12,8 +13,11 @@ type meBody struct {
 	Name, Login string
 	Devices     []deviceLine
 	Address     string
-	// Which form has something wrong: "device" or "password".
-	Which string
+	// Which form has something wrong: "device", "password" or "copies".
+	Which  string
+	Copies int
+	Counts []int  // of copies that can be chosen
+	Box    string // the box that answers, when the person keeps it
 }
 
 type deviceLine struct{ ID, Name, Since string }
@@ -26,6 +30,15 @@ func (q *request) showMe(f *form, which string) error {
 		return err
 	}
 	body := meBody{Name: fullName(acc), Login: acc.Name, Address: q.davAddress(), Which: which}
+	if body.Copies, err = q.cfg.Circle.Copies(acc.Name); err != nil {
+		return err
+	}
+	for n := range directory.MaxCopies {
+		body.Counts = append(body.Counts, n+1)
+	}
+	if q.keepsThis() {
+		body.Box = q.thisBox().Box
+	}
 	for _, d := range acc.Devices {
 		body.Devices = append(body.Devices, deviceLine{d.ID, d.Name, q.when(time.UnixMilli(d.Created))})
 	}

@@ -41,8 +41,8 @@ type page struct {
 	Tab   string
 	Form  *form
 	Body  any
-	// Refresh is after how many seconds a browser without JavaScript looks again; 0: not.
-	Refresh int
+	// Live pages change by themselves; without JavaScript they have a link that looks again.
+	Live bool
 	// Wide lets the page have more than the width of a letter.
 	Wide bool
 

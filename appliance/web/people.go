@@ -17,6 +17,9 @@ type circleBody struct {
 	People []person
 	Houses []houseBoxes
 	Keeper bool
+	Open   []openInvitation
+	// Count is how many people there are, and are invited; Most how many there may be.
+	Count, Most int
 }
 
 type person struct {
@@ -32,6 +35,7 @@ type houseBoxes struct {
 type boxLine struct {
 	Name, Keeper string
 	Here         bool // it is this box
+	Yours        bool // the person keeps it
 }
 
 func (q *request) circlePage() error {
@@ -50,7 +54,7 @@ func (q *request) circlePage() error {
 		line := houseBoxes{Name: h.Name}
 		for _, id := range h.Boxes {
 			b, _ := r.Box(id)
-			line.Boxes = append(line.Boxes, boxLine{b.Name, names[b.Keeper], b.ID == q.cfg.Box})
+			line.Boxes = append(line.Boxes, boxLine{b.Name, names[b.Keeper], b.ID == q.cfg.Box, b.Keeper == q.who.Account})
 			if keeps[b.Keeper] != "" {
 				keeps[b.Keeper] += ", "
 			}
@@ -58,6 +62,10 @@ func (q *request) circlePage() error {
 		}
 		body.Houses = append(body.Houses, line)
 	}
+	if body.Open, err = q.openInvitations(); err != nil {
+		return err
+	}
+	body.Count, body.Most = len(accounts)+len(body.Open), circle.MaxPeople
 	for _, a := range accounts {
 		body.People = append(body.People, person{Name: fullName(a), Login: a.Name, Keeps: keeps[a.ID],
 			InvitedBy: names[a.InvitedBy], You: a.ID == q.who.Account})
@@ -93,6 +101,7 @@ func (q *request) showInvitePerson(f *form) error {
 type invitation struct {
 	Name, Link, Expires string
 	QR                  template.HTML
+	Doors               []door // where the same invitation works, too
 }
 
 func (q *request) invitePerson() error {
@@ -116,7 +125,7 @@ func (q *request) invitePerson() error {
 	if err != nil {
 		return err
 	}
-	kept := invitation{name, link, q.when(inv.Expires), template.HTML(code.SVG())}
+	kept := invitation{name, link, q.when(inv.Expires), template.HTML(code.SVG()), q.doors("/welcome/" + inv.Code)}
 	q.redirect("/invite/person/" + q.shelf.put(q.who.Account, kept, inv.Expires.Sub(q.cfg.Now())))
 	return nil
 }

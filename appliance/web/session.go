@@ -69,11 +69,19 @@ func (q *request) login() error {
 	if !f.needs("login", "password") {
 		return q.showLogin(f)
 	}
-	if err := q.enter(f.get("login"), f.get("password")); err != nil {
+	login := account.CleanName(f.get("login"))
+	if err := q.enter(login, f.get("password")); err != nil {
+		if _, unknown := q.cfg.Circle.Account(login); unknown == nil {
+			q.guesses.count(login, err)
+		}
 		if !f.blame(err, "login", "password") {
 			return err
 		}
 		return q.showLogin(f)
+	}
+	if was, tell := q.guesses.take(login); tell {
+		q.tell(localPath(f.get("to")), note{Bad: true, Text: q.say("guessed", "n", was.wrong, "since", q.when(was.since)), Lines: []string{q.say("guessed.do")}})
+		return nil
 	}
 	q.redirect(localPath(f.get("to")))
 	return nil

@@ -26,11 +26,7 @@ func (q *request) namedForm() *form {
 
 // hello is the first page of a fresh box: what its card has it do, and what a person can.
 func (q *request) hello() error {
-	p := page{Title: q.say("hello.title"), Body: q.start()}
-	if q.start().Doing != firstboot.Nothing {
-		p.Refresh = 5
-	}
-	return q.show("hello", p)
+	return q.show("hello", page{Title: q.say("hello.title"), Body: q.start(), Live: q.start().Doing != firstboot.Nothing})
 }
 
 // liveStart keeps the first page up to date until the box is in a circle.
@@ -93,24 +89,24 @@ func (q *request) prove(f *form) error {
 	return q.cfg.Proof.Check(q.from(), f.get("code"))
 }
 
-func (q *request) resetPage() error {
+func (q *request) presencePage() error {
 	if q.start().Doing != firstboot.AskReset {
 		return q.nothingHere()
 	}
-	return q.showReset(newForm(q.r))
+	return q.showPresence(newForm(q.r))
 }
 
-func (q *request) showReset(f *form) error {
+func (q *request) showPresence(f *form) error {
 	login, err := q.cfg.Start.Keeper()
 	if err != nil {
 		return err
 	}
-	return q.show("reset", page{Title: q.say("reset.title"), Form: f, Body: login})
+	return q.show("presence", page{Title: q.say("presence.title"), Form: f, Body: login})
 }
 
-// reset sets the password of this box's keeper, when the card asked for that and
+// presence sets the password of this box's keeper, when the card asked for that and
 // somebody knows the code that the box shows.
-func (q *request) reset() error {
+func (q *request) presence() error {
 	if q.start().Doing != firstboot.AskReset {
 		return q.nothingHere()
 	}
@@ -119,7 +115,7 @@ func (q *request) reset() error {
 		return err
 	}
 	if !f.needs("code", "new-password") {
-		return q.showReset(f)
+		return q.showPresence(f)
 	}
 	login, err := q.cfg.Start.Keeper()
 	if err != nil {
@@ -129,13 +125,13 @@ func (q *request) reset() error {
 		if f.blame(err, "password") && f.Errors["password"] != "" {
 			f.Errors["new-password"] = f.Errors["password"]
 		}
-		return q.showReset(f)
+		return q.showPresence(f)
 	}
 	if err := q.prove(f); err != nil {
-		return q.blamed(f, err, q.showReset, "code")
+		return q.blamed(f, err, q.showPresence, "code")
 	}
 	if err := q.cfg.Start.Reset(q.r.Context(), f.get("new-password")); err != nil {
-		return q.blamed(f, err, q.showReset)
+		return q.blamed(f, err, q.showPresence)
 	}
 	q.redirect("/login")
 	return nil

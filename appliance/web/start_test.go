@@ -49,7 +49,7 @@ func TestAFreshBoxSaysWhatItsCardHasItDo(t *testing.T) {
 	})
 	b := w.browser()
 	body, _ := b.get("/")
-	has(t, body, "set up by its card", "The box has found oak.", "bicycle", "line 3: &lt;b&gt;this", "Begin a circle of my own", `http-equiv="refresh"`)
+	has(t, body, "set up by its card", "The box has found oak.", "bicycle", "line 3: &lt;b&gt;this", "Begin a circle of my own", "Look again")
 	body, _ = b.get("/claim")
 	has(t, body, `value="Hens"`, `value="Mill Lane"`, `value="ada"`)
 	body, _ = b.get("/p")

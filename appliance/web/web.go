@@ -17,6 +17,7 @@ import (
 	"redhen/appliance/firstboot"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/appliance/web/upload"
 	"redhen/provision/ident"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
@@ -30,6 +31,8 @@ type Circle interface {
 	People
 	Devices
 	Losses
+	Invites
+	Wishes
 }
 
 // Founder brings a fresh box into a circle, and others to it.
@@ -60,6 +63,21 @@ type Devices interface {
 	RemoveDevice(ctx context.Context, login, id string) error
 }
 
+// Invites are invitations to people that hold, and the help that a keeper gives.
+type Invites interface {
+	Invitations() ([]directory.Invite, error)
+	Uninvite(ctx context.Context, hash [32]byte, by ident.AccountID) error
+	HelpWithPassword(ctx context.Context, login, password string, by ident.AccountID) error
+}
+
+// Wishes are what a keeper decides about this box, and a person about their files.
+type Wishes interface {
+	BoxWishes() (directory.BoxSettings, error)
+	Wish(ctx context.Context, by ident.AccountID, change func(*directory.BoxSettings)) error
+	Copies(login string) (int, error)
+	SetCopies(ctx context.Context, login string, n int) error
+}
+
 // Losses take boxes out of the circle that are gone for good, by a keeper's word and
 // password; more is how many further keepers must say so.
 type Losses interface {
@@ -81,6 +99,8 @@ type Sessions interface {
 	Login(ctx context.Context, name, password string) (token string, s account.Session, err error)
 	Verify(token string) (account.Session, error)
 	Renew(token string) (string, account.Session, error)
+	// Issue logs somebody in who proved otherwise who they are.
+	Issue(id ident.AccountID) (token string, s account.Session, err error)
 }
 
 // Reports answer whether everything is safe; *status.Watch does it.
@@ -142,7 +162,9 @@ type Config struct {
 
 	// Names are the host names of this box, such as "mill-lane.local", the best one
 	// first; redhen.local, localhost and all IP addresses are names of every box.
-	Names  func() []string
+	Names func() []string
+	// Near are the other boxes of the circle on the network of this house.
+	Near   func() []ident.BoxID
 	Logger *slog.Logger     // nil: none
 	Now    func() time.Time // nil: time.Now; its location is that of the times on the pages
 }
@@ -153,6 +175,9 @@ func (c *Config) validate() error {
 	}
 	if c.Names == nil {
 		c.Names = func() []string { return nil }
+	}
+	if c.Near == nil {
+		c.Near = func() []ident.BoxID { return nil }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -172,6 +197,10 @@ type Server struct {
 	join  *joining
 	live  atomic.Int32 // pages that are kept up to date now
 	photo chan struct{}
+
+	uploads *upload.Uploads
+	passes  *passes
+	guesses *guesses
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -181,7 +210,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now), passes: newPasses(cfg.Now), guesses: newGuesses(cfg.Now)}
 	var err error
 	if s.pages, err = loadPages(); err != nil {
 		return nil, err
@@ -192,6 +221,7 @@ func New(cfg Config) (*Server, error) {
 
 // Run works off what takes longer than a request, until ctx ends; it returns nil.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.uploads.Close()
 	for {
 		select {
 		case <-ctx.Done():
@@ -209,8 +239,8 @@ func (s *Server) routes() {
 	s.open("GET /live/start", (*request).liveStart)
 	s.open("GET /receive", (*request).receivePage)
 	s.open("POST /receive", (*request).receive)
-	s.open("GET /reset", (*request).resetPage)
-	s.open("POST /reset", (*request).reset)
+	s.open("GET /reset", (*request).presencePage)
+	s.open("POST /reset", (*request).presence)
 	s.open("GET /claim", (*request).claimPage)
 	s.open("POST /claim", (*request).claim)
 	s.open("GET /p", (*request).joinPage)
@@ -224,30 +254,44 @@ func (s *Server) routes() {
 	s.open("POST /login", (*request).login)
 	s.open("POST /logout", (*request).logout)
 	s.open("GET /welcome/{code}", (*request).welcomePage)
-	s.open("POST /welcome/{code}", (*request).welcome)
+	s.open("POST /welcome/{code}", deciding((*request).welcome))
+	s.open("GET /enter/{code}", (*request).enterPage)
+	s.open("POST /enter/{code}", (*request).enterByCode)
+	s.open("GET /forgot", (*request).forgotPage)
+	s.open("GET /reset/{code}", (*request).resetPage)
+	s.open("POST /reset/{code}", deciding((*request).reset))
 
 	s.open("GET /{$}", (*request).front)
 	s.member("GET /live/home", (*request).liveHome)
 	s.fileRoutes()
 
 	s.member("GET /circle", (*request).circlePage)
+	s.member("GET /circle/help", (*request).helpPage)
+	s.member("POST /circle/help", (*request).help)
+	s.member("GET /circle/help/{id}", (*request).helpLinkPage)
+	s.member("POST /circle/uninvite", deciding((*request).uninvite))
 	s.member("GET /circle/gone", (*request).gonePage)
-	s.member("POST /circle/gone", (*request).gone)
+	s.member("POST /circle/gone", deciding((*request).gone))
 	s.member("GET /invite/box", (*request).inviteBoxPage)
 	s.member("POST /invite/box", (*request).inviteBox)
 	s.member("GET /invite/box/{id}", (*request).ticketPage)
-	s.member("POST /invite/box/answer", (*request).answerBox)
+	s.member("POST /invite/box/answer", deciding((*request).answerBox))
 	s.member("POST /invite/box/revoke", (*request).revokeTicket)
 	s.member("GET /live/waiting", (*request).liveWaiting)
 	s.member("GET /invite/person", (*request).invitePersonPage)
-	s.member("POST /invite/person", (*request).invitePerson)
+	s.member("POST /invite/person", deciding((*request).invitePerson))
 	s.member("GET /invite/person/{id}", (*request).invitationPage)
 
 	s.member("GET /me", (*request).mePage)
-	s.member("POST /me/password", (*request).changePassword)
-	s.member("POST /me/devices", (*request).addDevice)
+	s.member("POST /me/password", deciding((*request).changePassword))
+	s.member("POST /me/devices", deciding((*request).addDevice))
 	s.member("GET /me/devices/{id}", (*request).devicePage)
-	s.member("POST /me/devices/remove", (*request).removeDevice)
+	s.member("POST /me/devices/remove", deciding((*request).removeDevice))
+	s.member("POST /me/another", (*request).another)
+	s.member("GET /me/another/{id}", (*request).anotherPage)
+	s.member("POST /me/copies", deciding((*request).setCopies))
+	s.member("GET /box", (*request).boxPage)
+	s.member("POST /box", deciding((*request).wishes))
 	s.open("/", (*request).nothingHere)
 }
 
@@ -259,4 +303,12 @@ func (s *Server) fileRoutes() {
 	s.member("POST /files/{space}/{path...}", (*request).changeFiles)
 	s.member("GET /get/{space}/{path...}", (*request).download)
 	s.member("GET /removed/{space}", (*request).removedPage)
+	s.member("GET /zip/{space}/{path...}", (*request).asZip)
+	s.member("GET /live/kept/{space}", (*request).liveKept)
+	s.member("GET /live/where/{space}/{path...}", (*request).liveWhere)
+
+	s.member("POST /upload/{space}/{path...}", (*request).beginUpload)
+	s.member("GET /uploads/{id}", (*request).lookUpload)
+	s.member("PUT /uploads/{id}", (*request).takePiece)
+	s.member("POST /uploads/{id}/stop", (*request).stopUpload)
 }

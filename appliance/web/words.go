@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"redhen/provision/qr"
 	"redhen/provision/roster"
 	"redhen/provision/ticket"
+	"redhen/raftnode"
 	"redhen/raftnode/directory"
 )
 
@@ -107,6 +109,8 @@ func (w words) blame(err error) (field, text string, ok bool) {
 		{circle.ErrNoBox, "", "error.no-box"},
 		{circle.ErrNotKeeper, "", "error.not-keeper"},
 		{account.ErrNotKeeper, "", "error.not-keeper"},
+		{raftnode.ErrApart, "", "error.apart"},
+		{context.DeadlineExceeded, "", "error.apart"},
 		{ErrCode, "code", "error.code"},
 		{ErrClosed, "code", "error.closed"},
 		{errTooLarge, "", "error.too-large"},

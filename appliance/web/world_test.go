@@ -58,6 +58,7 @@ type node struct {
 	machine  directory.Machine
 	state    *kv.Layer
 	index    uint64
+	apart    bool // nothing is decided
 	statuses func() []raftnode.Status
 }
 
@@ -70,6 +71,9 @@ func (n *node) Directory(fn func(directory.View) error) error {
 func (n *node) Command(_ context.Context, c directory.Command) (directory.Outcome, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.apart {
+		return directory.Outcome{}, raftnode.ErrApart
+	}
 	n.index++
 	if c.ID == ([16]byte{}) {
 		copy(c.ID[:], fmt.Sprintf("%016d", n.index))

@@ -31,27 +31,107 @@ for (const box of document.querySelectorAll("[data-copy]")) {
   box.append(button);
 }
 
-// Uploads begin when files are chosen or dropped, and say how far they are.
+// Uploads begin when files are chosen or dropped. They go in pieces: when the line
+// breaks, each goes on where it was.
+const ask = (method, url, body, progress) => new Promise((resolve, reject) => {
+  const request = new XMLHttpRequest();
+  if (progress) request.upload.onprogress = (event) => progress(event.loaded);
+  request.onload = () => {
+    let answer;
+    try { answer = JSON.parse(request.responseText); } catch { return location.reload(); } // logged out
+    request.status < 300 ? resolve(answer) : reject(answer);
+  };
+  request.onerror = request.ontimeout = () => reject({ again: true, broken: true });
+  request.open(method, url);
+  if (body) request.setRequestHeader("Content-Type", "application/octet-stream");
+  request.send(body);
+});
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const piece = 8 << 20;
+
+const sendFile = async (file, begin, state) => {
+  for (let tries = 0; ; tries++) {
+    try {
+      let { id, at } = await ask("POST", `${begin}/${encodeURIComponent(file.name)}?size=${file.size}&modified=${file.lastModified}`);
+      state.id = id;
+      for (;;) {
+        const base = at;
+        const answer = await ask("PUT", `/uploads/${id}?at=${at}`, file.slice(at, at + piece), (n) => state.show(base + n, false));
+        if (answer.done) return id;
+        at = answer.at;
+        tries = 0;
+      }
+    } catch (why) {
+      if (!why.again) throw why;
+      state.show(null, why.broken);
+      await pause(Math.min(15000, 500 * 2 ** tries));
+    }
+  }
+};
+
 const upload = document.querySelector("form.upload");
 if (upload) {
   const input = upload.querySelector("input[type=file]");
-  const progress = upload.querySelector(".progress");
-  const send = (files) => {
-    const data = new FormData();
-    for (const file of files) data.append("files", file);
-    const request = new XMLHttpRequest();
-    request.upload.onprogress = (event) => {
-      if (!event.lengthComputable) return;
-      progress.hidden = false;
-      progress.textContent = progress.dataset.text.replace("{percent}", Math.round((100 * event.loaded) / event.total));
+  const panel = document.querySelector(".sending");
+  const [line, bar, stop] = ["p", "progress", "button"].map((name) => panel.querySelector(name));
+  let busy = false;
+  const warn = (event) => event.preventDefault();
+  const send = async (list) => {
+    if (busy || !list.length) return;
+    busy = true;
+    addEventListener("beforeunload", warn);
+    const files = [...list];
+    const sent = files.map(() => 0);
+    const total = files.reduce((sum, file) => sum + file.size, 0) || 1;
+    const fields = [];
+    const going = new Set();
+    let done = 0;
+    panel.hidden = false;
+    const tell = (broken) => {
+      const share = Math.min(1, sent.reduce((a, b) => a + b, 0) / total);
+      bar.value = share;
+      const text = broken ? panel.dataset.broken : panel.dataset.text.replace("{done}", done).replace("{all}", files.length).replace("{percent}", Math.floor(100 * share));
+      if (line.textContent !== text) line.textContent = text;
     };
-    request.onload = () => location.assign(request.responseURL);
-    request.onerror = () => location.reload();
-    request.open("POST", upload.action);
-    request.send(data);
+    const finish = () => {
+      removeEventListener("beforeunload", warn);
+      const form = document.createElement("form");
+      form.method = "post";
+      form.action = upload.dataset.done;
+      for (const [name, value] of fields) {
+        const field = document.createElement("input");
+        Object.assign(field, { type: "hidden", name, value });
+        form.append(field);
+      }
+      document.body.append(form);
+      form.submit();
+    };
+    stop.onclick = async () => {
+      await Promise.allSettled([...going].map((id) => ask("POST", `/uploads/${id}/stop`)));
+      finish();
+    };
+    let next = 0;
+    const worker = async () => {
+      while (next < files.length) {
+        const i = next++;
+        const state = { show: (at, broken) => { if (at !== null) sent[i] = Math.min(at, files[i].size); tell(broken); }, set id(id) { going.add(id); this.current = id; } };
+        try {
+          fields.push(["id", await sendFile(files[i], upload.dataset.begin, state)]);
+          done++;
+        } catch (why) {
+          fields.push(["failed", files[i].name], ["why", why.why ?? ""]);
+        }
+        going.delete(state.current);
+        sent[i] = files[i].size;
+        tell(false);
+      }
+    };
+    tell(false);
+    await Promise.all([worker(), worker()]);
+    finish();
   };
   upload.classList.add("simple");
-  input.addEventListener("change", () => input.files.length && send(input.files));
+  input.addEventListener("change", () => send(input.files));
   upload.querySelector("button").addEventListener("click", (event) => {
     event.preventDefault();
     input.click();
@@ -62,7 +142,7 @@ if (upload) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     over(false);
-    if (event.dataTransfer.files.length) send(event.dataTransfer.files);
+    send(event.dataTransfer.files);
   });
 }
 

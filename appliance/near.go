@@ -1,0 +1,29 @@
+package appliance
+
+import (
+	"net/netip"
+	"strings"
+
+	"redhen/provision/ident"
+	"redhen/provision/p2p"
+)
+
+// near are the members that this box reaches on its own network.
+func near(links []p2p.Link) (boxes []ident.BoxID) {
+	for _, l := range links {
+		if l.State == p2p.Direct && isLocal(l.Addr) {
+			boxes = append(boxes, l.Box)
+		}
+	}
+	return boxes
+}
+
+// isLocal reports whether a multiaddr begins with an address of a home network.
+func isLocal(addr string) bool {
+	parts := strings.Split(addr, "/")
+	if len(parts) < 3 || parts[0] != "" || parts[1] != "ip4" && parts[1] != "ip6" {
+		return false
+	}
+	ip, err := netip.ParseAddr(parts[2])
+	return err == nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsLoopback())
+}

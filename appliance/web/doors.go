@@ -1,0 +1,67 @@
+package web
+
+import (
+	"cmp"
+	"strings"
+
+	"redhen/provision/p2p"
+)
+
+// door is an address at which the circle answers, and where it works.
+type door struct{ House, URL string }
+
+// doors lists the addresses of all boxes for a path. A name on the local network
+// works in its house alone.
+func (q *request) doors(path string) (list []door) {
+	r := q.cfg.Circle.Roster()
+	if r == nil {
+		return nil
+	}
+	for _, h := range r.Houses() {
+		for _, id := range h.Boxes {
+			b, ok := r.Box(id)
+			if label := p2p.HostLabel(b.Name); ok && label != "" {
+				list = append(list, door{h.Name, "http://" + label + ".local" + path})
+			}
+		}
+	}
+	return list
+}
+
+func compareNames(a, b string) int { return cmp.Compare(strings.ToLower(a), strings.ToLower(b)) }
+
+// openInvitation is an invitation to a person that holds.
+type openInvitation struct{ ID, Name, By, Until string }
+
+func (q *request) openInvitations() (list []openInvitation, err error) {
+	open, err := q.cfg.Circle.Invitations()
+	people := q.people()
+	for _, i := range open {
+		list = append(list, openInvitation{hashID(i), orElse(i.FullName, i.Name), people[i.By], q.when(timeOf(i.Expires))})
+	}
+	return list, err
+}
+
+// uninvite takes an invitation back.
+func (q *request) uninvite() error {
+	if !q.isKeeper() {
+		return q.keepersOnly()
+	}
+	f, err := q.form()
+	if err != nil {
+		return err
+	}
+	open, err := q.cfg.Circle.Invitations()
+	if err != nil {
+		return err
+	}
+	for _, i := range open {
+		if hashID(i) == f.get("which") {
+			if err := q.cfg.Circle.Uninvite(q.r.Context(), i.Hash, q.who.Account); err != nil {
+				return err
+			}
+		}
+	}
+	q.tell("/circle", note{Text: q.say("invite.revoked")})
+	return nil
+}
