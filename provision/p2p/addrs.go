@@ -33,13 +33,9 @@ func isDirect(c network.Conn) bool {
 	return err != nil
 }
 
-// transportAddrs returns the multiaddrs of one address, TCP first; QUIC only on an underlay.
-func (h *Host) transportAddrs(a netip.AddrPort) []ma.Multiaddr {
-	var out []ma.Multiaddr
-	if h.cfg.Underlay == nil {
-		out = append(out, tcpAddr(a))
-	}
-	return append(out, quicAddr(a))
+// transportAddrs returns the multiaddrs of one address, TCP first.
+func transportAddrs(a netip.AddrPort) []ma.Multiaddr {
+	return []ma.Multiaddr{tcpAddr(a), quicAddr(a)}
 }
 
 func tcpAddr(a netip.AddrPort) ma.Multiaddr { return multiaddr(net.TCPAddrFromAddrPort(a)) }
@@ -201,13 +197,14 @@ func (h *Host) keepRecord(ctx context.Context) {
 			h.nudgeAll()
 			h.change()
 		}
-		if h.book.due(saved) || ctx.Err() != nil {
+		ended := ctx.Err() != nil // asked once: what comes before the end is saved
+		if h.book.due(saved) || ended {
 			saved = time.Now()
 			if err := h.book.save(); err != nil {
 				h.log.Warn("address book not saved", "err", err)
 			}
 		}
-		if ctx.Err() != nil {
+		if ended {
 			return
 		}
 		select {

@@ -103,7 +103,7 @@ func (h *Host) start(port uint16) (host.Host, error) {
 		ips = []netip.Addr{h.cfg.ListenIP}
 	}
 	for i, ip := range ips {
-		for _, a := range h.transportAddrs(netip.AddrPortFrom(ip, port)) {
+		for _, a := range transportAddrs(netip.AddrPortFrom(ip, port)) {
 			if err := lh.Network().Listen(a); err != nil && i == 0 {
 				lh.Close()
 				return nil, err

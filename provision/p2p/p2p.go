@@ -51,8 +51,8 @@ type Config struct {
 	Beat     time.Duration // time between two beats on a connection; 0 = 1.5 s. Three missed ones close it.
 	Logger   *slog.Logger  // nil = none
 
-	// Underlay replaces the operating system's sockets: a simulated internet
-	// (package p2ptest). The host then speaks QUIC only.
+	// Underlay replaces the operating system's sockets, for QUIC and for TCP: a
+	// simulated internet (package p2ptest).
 	Underlay []libp2p.Option
 }
 

@@ -30,7 +30,7 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 	h.guests.addPartner(to.Box)
 	var addrs []ma.Multiaddr
 	for _, a := range to.Addrs {
-		addrs = append(addrs, h.transportAddrs(a)...)
+		addrs = append(addrs, transportAddrs(a)...)
 	}
 	if to.Relay != "" && to.At.IsValid() {
 		h.guests.addPartner(to.Relay)
@@ -38,7 +38,7 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 		if err != nil {
 			return fmt.Errorf("connect through %q: %w", to.Relay, ident.ErrBadBoxID)
 		}
-		for _, a := range h.transportAddrs(to.At) {
+		for _, a := range transportAddrs(to.At) {
 			addrs = append(addrs, a.Encapsulate(circuit))
 		}
 	}

@@ -84,7 +84,7 @@ func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
 	own := h.Addrs()
 	for _, a := range h.AddrsOf(box) {
 		if !slices.Contains(own, a) { // somebody else had that address before
-			out = append(out, h.transportAddrs(a)...)
+			out = append(out, transportAddrs(a)...)
 		}
 	}
 	for _, r := range h.dialRelays(box) {

@@ -2,7 +2,7 @@
 // bandwidth, routers with NATs of every type, addresses that change, cables that are cut.
 //
 // It is for tests inside a testing/synctest bubble: minutes pass in milliseconds.
-// It carries UDP, so hosts on it speak QUIC only; there is no multicast.
+// It carries UDP and TCP; there is no multicast.
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		net := p2ptest.New(p2ptest.Config{Latency: 20 * time.Millisecond})
@@ -44,11 +44,14 @@ type Config struct {
 type Net struct {
 	cfg Config
 
-	mu      sync.Mutex
-	rand    *rand.Rand
+	dice sync.Mutex // guards rand; no lock is taken while it is held
+	rand *rand.Rand
+
+	mu      sync.Mutex                 // taken before that of a router
 	public  map[netip.AddrPort]*socket // sockets with a public address
 	routers map[netip.Addr]*Router     // by public address
-	last    uint32                     // last public address given out
+	tcp     map[tcpKey]*tcpListener
+	last    uint32 // last public address given out
 }
 
 // packet is one UDP datagram under way.
@@ -64,6 +67,7 @@ func New(cfg Config) *Net {
 		rand:    rand.New(rand.NewPCG(cfg.Seed, 1)),
 		public:  map[netip.AddrPort]*socket{},
 		routers: map[netip.Addr]*Router{},
+		tcp:     map[tcpKey]*tcpListener{},
 	}
 }
 
@@ -76,10 +80,7 @@ func (n *Net) nextAddr() netip.Addr {
 
 // route carries a packet over the public part to whoever has the address on arrival.
 func (n *Net) route(p packet) {
-	n.mu.Lock()
-	lost := n.rand.Float64() < n.cfg.Loss
-	n.mu.Unlock()
-	if lost {
+	if n.lost() {
 		return
 	}
 	after(n.cfg.Latency, func() {
@@ -93,6 +94,20 @@ func (n *Net) route(p packet) {
 			r.inbound(p)
 		}
 	})
+}
+
+// lost draws whether a packet is lost.
+func (n *Net) lost() bool {
+	n.dice.Lock()
+	defer n.dice.Unlock()
+	return n.rand.Float64() < n.cfg.Loss
+}
+
+// port draws a high port.
+func (n *Net) port() uint16 {
+	n.dice.Lock()
+	defer n.dice.Unlock()
+	return uint16(20000 + n.rand.IntN(40000))
 }
 
 func after(d time.Duration, f func()) {
@@ -132,7 +147,9 @@ func (s *Spot) Config(cfg p2p.Config) p2p.Config {
 		quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return source(s.addr.AsSlice()), nil }),
 		quicreuse.OverrideListenUDP(func(_ string, a *net.UDPAddr) (net.PacketConn, error) {
 			return s.listen(uint16(a.Port))
-		}))}
+		})),
+		libp2p.Transport(s.tcpTransport),
+	}
 	return cfg
 }
 
