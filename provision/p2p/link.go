@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	settle    = 5 * time.Second  // before surplus connections are closed
-	lookAgain = 10 * time.Second // at a link that is well
+	settle       = 5 * time.Second        // before surplus connections are closed
+	lookAgain    = 10 * time.Second       // at a link that is well
+	firstUpgrade = 300 * time.Millisecond // before we punch ourselves
 )
 
 // State says how a box is reached.
@@ -158,10 +159,14 @@ func (h *Host) nudge(box ident.BoxID) {
 	}
 }
 
-// newWay has a box that is not reached directly dialled without delay.
+// newWay has a box that is not reached directly dialled without delay. A dial on the
+// old ways gets a moment to succeed, and is then ended for one on all.
 func (h *Host) newWay(box ident.BoxID) {
 	h.mu.Lock()
 	l := h.links[box]
+	if l != nil && l.abort != nil {
+		time.AfterFunc(newWayGrace, l.abort)
+	}
 	h.mu.Unlock()
 	if l != nil {
 		l.news.Store(true)
@@ -255,7 +260,7 @@ func (h *Host) report(l *link, state State) {
 	}
 	h.log.Info("link", "box", l.box.Short(), "name", l.name, "state", state.String())
 	l.state = state
-	l.upgrade = time.Now().Add(settle) // libp2p punches by itself first
+	l.upgrade = time.Now().Add(firstUpgrade) // libp2p punches by itself first
 	if state == Direct {
 		h.newRelay(l.box)
 		return

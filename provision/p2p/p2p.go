@@ -48,7 +48,7 @@ type Config struct {
 	Dir      string        // where the address book is kept; "" = in memory only
 	MDNS     bool          // find members on the local network
 	PortMap  bool          // ask the router for a port (UPnP, NAT-PMP)
-	Beat     time.Duration // time between two beats on a connection; 0 = 1.5 s. Three missed ones close it.
+	Beat     time.Duration // time between two beats on a connection; 0 = 1 s. Three missed ones close it.
 	Logger   *slog.Logger  // nil = none
 
 	// Underlay replaces the operating system's sockets, for QUIC and for TCP: a
@@ -67,7 +67,7 @@ func (c *Config) validate() error {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Beat == 0 {
-		c.Beat = 1500 * time.Millisecond
+		c.Beat = time.Second
 	}
 	if c.ListenIP.IsLoopback() {
 		c.Loopback = true

@@ -18,18 +18,19 @@ import (
 
 const (
 	dialTimeout   = 10 * time.Second
-	minRedial     = time.Second      // between two tries, whatever happens
-	maxRedial     = 15 * time.Second // between two tries at a box that is off
-	maxUpgrade    = 5 * time.Minute  // between two tries to leave a relay
-	reserveAgain  = 20 * time.Minute // reservations last an hour
-	maxDialRelays = 4                // relays tried at once
+	minRedial     = time.Second            // between two tries on the same ways
+	newWayGrace   = 250 * time.Millisecond // for the old ways when there is a new one
+	maxRedial     = 15 * time.Second       // between two tries at a box that is off
+	maxUpgrade    = 5 * time.Minute        // between two tries to leave a relay
+	reserveAgain  = 20 * time.Minute       // reservations last an hour
+	maxDialRelays = 4                      // relays tried at once
 )
 
 // redial tries all ways at once when it is time to, and returns when to look
 // again. It waits longer after each failure, but not when there is a new way.
 func (h *Host) redial(ctx context.Context, l *link) time.Duration {
 	if l.news.Swap(false) {
-		l.fails, l.next = 0, l.tried.Add(minRedial)
+		l.fails, l.next = 0, l.tried.Add(newWayGrace)
 	}
 	if wait := time.Until(l.next); wait > 0 {
 		return wait
@@ -122,6 +123,7 @@ func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error 
 }
 
 // leaveRelay tries from time to time to get a direct connection beside a relayed one.
+// Only the side that was called may ask for a punch (DCUtR); the other dials.
 func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) time.Duration {
 	if l.news.Swap(false) {
 		l.upgrades, l.upgrade = 0, time.Time{}
@@ -129,22 +131,29 @@ func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) ti
 	if wait := time.Until(l.upgrade); wait > 0 {
 		return wait
 	}
-	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !addrPort(a).IsValid() })
-	if len(straight) > 0 {
-		dialing, cancel := context.WithTimeout(network.WithForceDirectDial(ctx, "leave the relay"), directDialTimeout)
-		h.dial(dialing, l.peer, straight)
-		cancel()
-	}
-	if state, _ := h.stateOf(l.peer); state == Relayed && conns[0].Stat().Direction == network.DirInbound && h.punches() {
-		// Only the side that was called may ask for a punch (DCUtR).
+	if conns[0].Stat().Direction == network.DirInbound && h.punches() {
 		if err := h.punch.DirectConnect(l.peer); err != nil {
 			h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
 		}
+	}
+	if state, _ := h.stateOf(l.peer); state == Relayed {
+		h.dialStraight(ctx, l)
 	}
 	wait := min(settle<<min(l.upgrades, 8), maxUpgrade)
 	l.upgrades++
 	l.upgrade = time.Now().Add(wait)
 	return wait
+}
+
+// dialStraight dials the addresses of a box beside a relayed connection.
+func (h *Host) dialStraight(ctx context.Context, l *link) {
+	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !addrPort(a).IsValid() })
+	if len(straight) == 0 {
+		return
+	}
+	dialing, cancel := context.WithTimeout(network.WithForceDirectDial(ctx, "leave the relay"), directDialTimeout)
+	defer cancel()
+	h.dial(dialing, l.peer, straight)
 }
 
 // punches reports whether the hole punching service has found a public address of

@@ -108,6 +108,7 @@ type tcpListener struct {
 }
 
 func (s *Spot) listenTCP(at netip.AddrPort) (*tcpListener, error) {
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
 	key := tcpKey{s.router, at}
