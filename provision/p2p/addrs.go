@@ -38,6 +38,12 @@ func transportAddrs(a netip.AddrPort) []ma.Multiaddr {
 	return []ma.Multiaddr{tcpAddr(a), quicAddr(a)}
 }
 
+// isTCP reports whether an address is one of TCP.
+func isTCP(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_TCP)
+	return err == nil
+}
+
 func tcpAddr(a netip.AddrPort) ma.Multiaddr { return multiaddr(net.TCPAddrFromAddrPort(a)) }
 
 func quicAddr(a netip.AddrPort) ma.Multiaddr {
@@ -104,7 +110,8 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 }
 
 // Addrs returns the addresses at which this box may be reached, best known first:
-// public ones, then those of the local network. TCP and QUIC share each port.
+// those where a member reached us from outside, other public ones, then those of the
+// local network. TCP and QUIC share each port.
 func (h *Host) Addrs() []netip.AddrPort {
 	var out []netip.AddrPort
 	all, ok := h.h.(interface{ AllAddrs() []ma.Multiaddr })
@@ -114,13 +121,18 @@ func (h *Host) Addrs() []netip.AddrPort {
 		}
 	}
 	out = append(out, h.seenAddrs()...)
+	h.mu.Lock()
+	out = append(out, h.mapped...)
+	open := h.verdict.open
+	h.mu.Unlock()
 	out = slices.DeleteFunc(out, func(a netip.AddrPort) bool {
 		ip := a.Addr()
 		return !ip.IsValid() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() ||
 			cgnat.Contains(ip) || ip.IsLoopback() && !h.cfg.Loopback
 	})
 	slices.SortStableFunc(out, func(a, b netip.AddrPort) int {
-		return cmp.Or(cmp.Compare(addrRank(a.Addr()), addrRank(b.Addr())), a.Compare(b))
+		return cmp.Or(order(slices.Contains(open, a), slices.Contains(open, b)),
+			cmp.Compare(addrRank(a.Addr()), addrRank(b.Addr())), a.Compare(b))
 	})
 	return slices.Compact(out)
 }
@@ -201,9 +213,10 @@ func (h *Host) keepRecord(ctx context.Context) {
 	defer t.Stop()
 	var saved time.Time
 	for {
-		if h.book.publish(h.Addrs(), h.Relays(), h.guests.doorUntil()) {
+		if h.book.publish(h.Addrs(), h.Relays(), h.guests.doorUntil(), h.ReachOf(h.self)) {
 			h.nudgeAll()
 			h.change()
+			poke(h.outside)
 		}
 		ended := ctx.Err() != nil // asked once: what comes before the end is saved
 		if h.book.due(saved) || ended {

@@ -35,6 +35,8 @@ type record struct {
 	Addrs  [][]byte      `cbor:"3,keyasint,omitempty"` // netip.AddrPort, for TCP and QUIC
 	Relays []ident.BoxID `cbor:"4,keyasint,omitempty"` // boxes that relay to it
 	Door   int64         `cbor:"5,keyasint,omitempty"` // strangers may come until; milliseconds since 1970
+	Open   uint16        `cbor:"6,keyasint,omitempty"` // a bit for each of Addrs where it was reached from outside
+	Wall   Wall          `cbor:"7,keyasint,omitempty"` // what keeps it from being reached; a newer one may be unknown
 }
 
 type signedRecord struct {
@@ -152,12 +154,15 @@ func (b *book) put(raw []byte, want func(ident.BoxID) bool) (ident.BoxID, bool, 
 }
 
 // publish signs a new record of ourselves if it says something new.
-func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.Time) bool {
-	rec := record{Box: b.self, Relays: relays[:min(len(relays), maxRelays)]}
+func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.Time, reach Reach) bool {
+	rec := record{Box: b.self, Relays: relays[:min(len(relays), maxRelays)], Wall: reach.Wall}
 	addrs = addrs[:min(len(addrs), maxAddrs)]
-	for _, a := range addrs {
+	for i, a := range addrs {
 		raw, _ := a.MarshalBinary() // never fails
 		rec.Addrs = append(rec.Addrs, raw)
+		if slices.Contains(reach.Open, a) {
+			rec.Open |= 1 << i
+		}
 	}
 	if time.Now().Before(door) {
 		rec.Door = door.UnixMilli()
@@ -165,7 +170,8 @@ func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.T
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old, ok := b.entries[b.self]
-	if ok && slices.Equal(old.addrs, addrs) && slices.Equal(old.Relays, rec.Relays) && old.Door == rec.Door {
+	if ok && slices.Equal(old.addrs, addrs) && slices.Equal(old.Relays, rec.Relays) && old.Door == rec.Door &&
+		old.Open == rec.Open && old.Wall == rec.Wall {
 		return false
 	}
 	rec.Seq = max(time.Now().UnixMilli(), old.Seq+1)
@@ -188,6 +194,20 @@ func (b *book) relays(box ident.BoxID) []ident.BoxID {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.entries[box].Relays)
+}
+
+// reach returns what box last signed about being reached from outside.
+func (b *book) reach(box ident.BoxID) Reach {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[box]
+	r := Reach{Wall: e.Wall}
+	for i, a := range e.addrs {
+		if e.Open&(1<<i) != 0 {
+			r.Open = append(r.Open, a)
+		}
+	}
+	return r
 }
 
 // door reports whether box lets strangers in at the time.

@@ -262,6 +262,7 @@ func (h *Host) report(l *link, state State) {
 	l.state = state
 	l.upgrade = time.Now().Add(firstUpgrade) // libp2p punches by itself first
 	if state == Direct {
+		poke(h.outside)
 		h.newRelay(l.box)
 		return
 	}

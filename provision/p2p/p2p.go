@@ -47,9 +47,12 @@ type Config struct {
 	Loopback bool          // tell others the loopback address: circles on one machine (implied by a loopback ListenIP)
 	Dir      string        // where the address book is kept; "" = in memory only
 	MDNS     bool          // find members on the local network
-	PortMap  bool          // ask the router for a port (UPnP, NAT-PMP)
+	PortMap  bool          // ask the router for a port
 	Beat     time.Duration // time between two beats on a connection; 0 = 1 s. Three missed ones close it.
 	Logger   *slog.Logger  // nil = none
+
+	// FindRouter finds the router to ask; nil = by UPnP and NAT-PMP on the local network.
+	FindRouter func(context.Context) (Mapper, error)
 
 	// Underlay replaces the operating system's sockets, for QUIC and for TCP: a
 	// simulated internet (package p2ptest).
@@ -68,6 +71,9 @@ func (c *Config) validate() error {
 	}
 	if c.Beat == 0 {
 		c.Beat = time.Second
+	}
+	if c.FindRouter == nil {
+		c.FindRouter = findRouter
 	}
 	if c.ListenIP.IsLoopback() {
 		c.Loopback = true
@@ -111,6 +117,7 @@ type Host struct {
 	relay     *relay.Relay
 	guests    *guests
 	strangers strangers
+	callers   callers
 	published *publisher
 	book      *book
 
@@ -122,11 +129,15 @@ type Host struct {
 	hints    map[ident.BoxID][]netip.AddrPort // unsigned: from pairing and mDNS
 	relays   map[ident.BoxID]time.Time        // where we hold a reservation, until when
 	seen     map[netip.AddrPort]int           // our public QUIC addresses, as counted connections see them
-	changed  chan struct{}                    // closed at the next change
+	router   RouterSays
+	mapped   []netip.AddrPort // our port on the outside of the router
+	verdict  verdict
+	changed  chan struct{} // closed at the next change
 	closed   bool
 
 	reconcile chan struct{} // capacity 1: the members changed
 	republish chan struct{} // capacity 1: our own addresses may have changed
+	outside   chan struct{} // capacity 1: whether we are reached from outside may have changed
 }
 
 type handler struct {
@@ -152,6 +163,7 @@ func New(cfg Config) (*Host, error) {
 
 		reconcile: make(chan struct{}, 1),
 		republish: make(chan struct{}, 1),
+		outside:   make(chan struct{}, 1),
 	}
 	h.guests = newGuests(h.self)
 	var err error
@@ -185,6 +197,10 @@ func (h *Host) Run(ctx context.Context) error {
 	h.watch(ctx, &wg)
 	wg.Go(func() { h.supervise(ctx, &wg) })
 	wg.Go(func() { h.keepRecord(ctx) })
+	wg.Go(func() { h.watchOutside(ctx) })
+	if h.cfg.PortMap {
+		wg.Go(func() { h.mapPorts(ctx) })
+	}
 	if h.cfg.MDNS {
 		wg.Go(func() { h.discover(ctx) })
 	}
@@ -228,6 +244,7 @@ func (h *Host) Handle(protocol string, who Access, fn func(ctx context.Context, 
 func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	h.Handle(beatProtocol, Members, h.answerBeats)
 	h.Handle(bookProtocol, Members, h.receiveBook)
+	h.Handle(callProtocol, Members, h.answerCall)
 	install := func(hd handler) {
 		h.h.SetStreamHandler(protocol.ID(hd.protocol), func(s network.Stream) {
 			from := boxID(s.Conn().RemotePeer())

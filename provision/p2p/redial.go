@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -94,7 +95,8 @@ func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
 	return out
 }
 
-// dialRelays returns members with a direct link, those that box names first.
+// dialRelays returns members with a direct link: those that box names first, and of
+// these the ones that are reached from outside, since box keeps its link with them most surely.
 func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
 	named := h.book.relays(box)
 	var out []ident.BoxID
@@ -104,10 +106,13 @@ func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b ident.BoxID) int {
-		return order(slices.Contains(named, a), slices.Contains(named, b))
+		return cmp.Or(order(slices.Contains(named, a), slices.Contains(named, b)), order(h.isOpen(a), h.isOpen(b)))
 	})
 	return out[:min(len(out), maxDialRelays)]
 }
+
+// isOpen reports whether a member says that it is reached from outside.
+func (h *Host) isOpen(box ident.BoxID) bool { return h.book.reach(box).Wall == WallNone }
 
 // dial connects, and leaves no guess about the peer's addresses behind.
 func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error {
@@ -190,11 +195,7 @@ func (h *Host) prune(l *link, conns []network.Conn) {
 // reserveAt keeps a reservation at a directly connected member, so that others
 // reach us through it.
 func (h *Host) reserveAt(ctx context.Context, l *link) {
-	h.mu.Lock()
-	_, have := h.relays[l.box]
-	full := !have && len(h.relays) >= maxRelays
-	h.mu.Unlock()
-	if full || time.Now().Before(l.reserve) {
+	if time.Now().Before(l.reserve) || !h.roomAt(l.box) {
 		return
 	}
 	asking, cancel := context.WithTimeout(network.WithNoDial(ctx, "reserve"), dialTimeout)
@@ -213,4 +214,24 @@ func (h *Host) reserveAt(ctx context.Context, l *link) {
 	h.relays[l.box] = res.Expiration
 	h.mu.Unlock()
 	poke(h.republish)
+}
+
+// roomAt reports whether there may be one more reservation, at a box: one that is
+// reached from outside takes the place of one that is not.
+func (h *Host) roomAt(box ident.BoxID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, have := h.relays[box]; have || len(h.relays) < maxRelays {
+		return true
+	}
+	if !h.isOpen(box) {
+		return false
+	}
+	for r := range h.relays {
+		if !h.isOpen(r) {
+			delete(h.relays, r) // it ends there by itself within the hour
+			return true
+		}
+	}
+	return false
 }

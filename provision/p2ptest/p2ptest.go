@@ -142,7 +142,8 @@ func (s *Spot) Addr() netip.AddrPort { return netip.AddrPortFrom(s.addr, Port) }
 
 // Config completes cfg for a box on this spot.
 func (s *Spot) Config(cfg p2p.Config) p2p.Config {
-	cfg.ListenIP, cfg.Port, cfg.MDNS, cfg.PortMap = s.addr, Port, false, false
+	cfg.ListenIP, cfg.Port, cfg.MDNS, cfg.PortMap = s.addr, Port, false, true
+	cfg.FindRouter = s.findRouter
 	cfg.Underlay = []libp2p.Option{libp2p.QUICReuse(connManager,
 		quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return source(s.addr.AsSlice()), nil }),
 		quicreuse.OverrideListenUDP(func(_ string, a *net.UDPAddr) (net.PacketConn, error) {

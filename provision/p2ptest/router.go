@@ -50,6 +50,7 @@ type Router struct {
 	// Guarded by net.mu.
 	forwards map[uint16]*Spot // ports passed through to boxes
 	hairpin  bool
+	mapping  Mapping
 
 	mu       sync.Mutex
 	wan      netip.Addr
@@ -199,7 +200,7 @@ func (r *Router) outbound(p packet) {
 		return
 	}
 	now := time.Now()
-	m := r.mapping(p, now, forwarded)
+	m := r.mappingOf(p, now, forwarded)
 	m.used = now
 	m.sent[r.filterBy(p.dst)] = now
 	p.src = netip.AddrPortFrom(r.wan, m.port)
@@ -214,9 +215,9 @@ func (r *Router) outbound(p packet) {
 	}
 }
 
-// mapping finds or makes the public port for a packet: a forwarded one keeps its own.
+// mappingOf finds or makes the public port for a packet: a forwarded one keeps its own.
 // Callers hold r.mu.
-func (r *Router) mapping(p packet, now time.Time, forwarded *Spot) *mapping {
+func (r *Router) mappingOf(p packet, now time.Time, forwarded *Spot) *mapping {
 	if forwarded != nil && forwarded.Addr() == p.src {
 		return &mapping{inside: p.src, port: p.src.Port(), sent: map[netip.AddrPort]time.Time{}}
 	}
@@ -308,4 +309,11 @@ func (p *pipe) delay(size int) (time.Duration, bool) {
 	}
 	p.busy = p.busy.Add(time.Duration(float64((size+header)*8) / p.rate * float64(time.Second)))
 	return p.busy.Sub(now), true
+}
+
+// Unforward ends what Forward began.
+func (r *Router) Unforward() {
+	r.net.mu.Lock()
+	clear(r.forwards)
+	r.net.mu.Unlock()
 }
