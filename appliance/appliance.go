@@ -195,6 +195,7 @@ func (a *Appliance) openPeople() (err error) {
 	}
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
+		Outside: a.host.Outside, Outlook: a.host.Outlook, Reach: a.host.ReachOf,
 		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 	})
 	return err

@@ -23,6 +23,10 @@ type Facts struct {
 	Links []p2p.Link
 	// Outside says that some box of the circle can be reached from the internet.
 	Outside bool
+	// Outlook is what this box knows of its own way out and in, Walls what others said of
+	// theirs; both may be missing.
+	Outlook p2p.Outlook
+	Walls   map[ident.BoxID]p2p.Wall
 	Disk    Disk
 }
 

@@ -52,7 +52,9 @@ type House struct {
 	Here bool   `json:"here,omitempty"`
 	// Reached is how the house's best reached box is.
 	Reached Reached `json:"reached"`
-	Boxes   []Box   `json:"boxes"`
+	// Way says why it is reached as it is, and what would help.
+	Way   Way   `json:"way"`
+	Boxes []Box `json:"boxes"`
 	// Spaces counts those that the house has completely, of the circle's spaces.
 	Spaces int `json:"spaces"`
 }
@@ -135,6 +137,7 @@ func Build(f Facts) Report {
 	t := newTally(f)
 	r := Report{Circle: f.Circle.Name, Time: f.Now, Spaces: t.spaces()}
 	r.Houses = t.houses(r.Spaces)
+	t.explainWays(r.Houses)
 	for _, b := range f.Circle.Boxes {
 		if b.ID == f.Self {
 			r.Box, r.House = b.Name, t.houseName(b.House)

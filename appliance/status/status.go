@@ -36,6 +36,10 @@ type Config struct {
 	Links func() []p2p.Link
 	// Outside tells whether some box of the circle can be reached from the internet; nil: yes.
 	Outside func() bool
+	// Outlook and Reach tell what keeps this box and others from being called from the
+	// internet; nil: not known. (*p2p.Host).Outlook and ReachOf fit.
+	Outlook func() p2p.Outlook
+	Reach   func(ident.BoxID) p2p.Reach
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
 
@@ -112,6 +116,12 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	}
 	if w.cfg.Outside != nil {
 		f.Outside = w.cfg.Outside()
+	}
+	if w.cfg.Outlook != nil && w.cfg.Reach != nil {
+		f.Outlook, f.Walls = w.cfg.Outlook(), map[ident.BoxID]p2p.Wall{}
+		for _, b := range f.Circle.Boxes {
+			f.Walls[b.ID] = w.cfg.Reach(b.ID).Wall
+		}
 	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {

@@ -196,6 +196,18 @@ func (b *book) relays(box ident.BoxID) []ident.BoxID {
 	return slices.Clone(b.entries[box].Relays)
 }
 
+// newest returns the time of the newest record of another box.
+func (b *book) newest() (last time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for box, e := range b.entries {
+		if at := time.UnixMilli(e.Seq); box != b.self && at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
 // reach returns what box last signed about being reached from outside.
 func (b *book) reach(box ident.BoxID) Reach {
 	b.mu.Lock()

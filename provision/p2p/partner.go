@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -48,7 +49,8 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 	if err := h.dial(ctx, p, addrs); err != nil {
 		return fmt.Errorf("connect to %s: %w", to.Box.Short(), err)
 	}
-	if state, _ := h.stateOf(p); state == None {
+	// Who refuses us hangs up at once, and has told us nothing of itself.
+	if said, _ := h.h.Peerstore().GetProtocols(p); len(said) == 0 || h.h.Network().Connectedness(p) == network.NotConnected {
 		return fmt.Errorf("connect to %s: refused there: %w", to.Box.Short(), ErrNoLink)
 	}
 	return nil
