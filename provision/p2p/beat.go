@@ -60,6 +60,7 @@ func (h *Host) watch(ctx context.Context, wg *sync.WaitGroup) {
 			h.change()
 		},
 		DisconnectedF: func(_ network.Network, c network.Conn) {
+			h.lentGone(c)
 			h.nudge(boxID(c.RemotePeer()))
 			h.change()
 		},
@@ -107,7 +108,7 @@ func (h *Host) watchConn(ctx context.Context, wg *sync.WaitGroup, c network.Conn
 	box := boxID(c.RemotePeer())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.conns[c] != nil || h.closed || c.IsClosed() || !h.guests.member(box) {
+	if h.conns[c] != nil || h.closed || c.IsClosed() || c.Stat().Limited || !h.guests.member(box) {
 		return
 	}
 	st := &conn{since: time.Now()}

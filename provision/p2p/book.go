@@ -208,6 +208,18 @@ func (b *book) newest() (last time.Time) {
 	return last
 }
 
+// anyOpen reports whether any other box could be reached from outside when last heard of.
+func (b *book) anyOpen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for box, e := range b.entries {
+		if box != b.self && e.Wall == WallNone {
+			return true
+		}
+	}
+	return false
+}
+
 // reach returns what box last signed about being reached from outside.
 func (b *book) reach(box ident.BoxID) Reach {
 	b.mu.Lock()

@@ -28,7 +28,8 @@ type guests struct {
 	mu       sync.Mutex
 	members  map[ident.BoxID]bool
 	partners map[ident.BoxID]bool
-	door     time.Time // open until
+	lent     map[ident.BoxID]bool // strangers that relay for a moment: they may connect, no more
+	door     time.Time            // open until
 }
 
 var (
@@ -38,7 +39,7 @@ var (
 
 func newGuests(self ident.BoxID) *guests {
 	return &guests{
-		self: self, members: map[ident.BoxID]bool{}, partners: map[ident.BoxID]bool{},
+		self: self, members: map[ident.BoxID]bool{}, partners: map[ident.BoxID]bool{}, lent: map[ident.BoxID]bool{},
 		doors:      func(ident.BoxID, time.Time) bool { return false },
 		turnedAway: func(ident.BoxID) {},
 	}
@@ -88,11 +89,13 @@ func (g *guests) mayOpen(b ident.BoxID, who Access) bool {
 }
 
 // mayStay reports whether a connection with b may exist.
-func (g *guests) mayStay(b ident.BoxID) bool { return g.known(b) || g.anyDoor() }
+func (g *guests) mayStay(b ident.BoxID) bool { return g.known(b) || g.isLent(b) || g.anyDoor() }
 
 // InterceptPeerDial lets the host dial members and partners, and punch towards a
 // stranger who came through the open door.
-func (g *guests) InterceptPeerDial(p peer.ID) bool { return g.known(boxID(p)) || g.doorOpen() }
+func (g *guests) InterceptPeerDial(p peer.ID) bool {
+	return g.known(boxID(p)) || g.isLent(boxID(p)) || g.doorOpen()
+}
 
 // InterceptAddrDial judges as InterceptPeerDial does.
 func (g *guests) InterceptAddrDial(p peer.ID, _ ma.Multiaddr) bool { return g.InterceptPeerDial(p) }
@@ -149,6 +152,28 @@ func (g *guests) set(members []ident.BoxID) (gone, fresh []ident.BoxID) {
 	}
 	g.members = next
 	return gone, fresh
+}
+
+func (g *guests) isLent(b ident.BoxID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lent[b]
+}
+
+func (g *guests) addLent(b ident.BoxID) {
+	g.mu.Lock()
+	g.lent[b] = true
+	g.mu.Unlock()
+}
+
+// setLent replaces the strangers that relay.
+func (g *guests) setLent(set map[ident.BoxID]bool) {
+	if set == nil {
+		set = map[ident.BoxID]bool{}
+	}
+	g.mu.Lock()
+	g.lent = set
+	g.mu.Unlock()
 }
 
 func (g *guests) addPartner(b ident.BoxID) {

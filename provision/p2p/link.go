@@ -102,6 +102,7 @@ func (h *Host) SetMembers(members []Member) error {
 	for _, m := range members {
 		if slices.Contains(fresh, m.Box) {
 			p, _ := peer.Decode(string(m.Box)) // was parsed above
+			delete(h.rung.need, m.Box)
 			h.links[m.Box] = &link{box: m.Box, name: m.Name, peer: p, nudged: make(chan struct{}, 1)}
 		}
 	}
@@ -110,6 +111,7 @@ func (h *Host) SetMembers(members []Member) error {
 	h.sweep()
 	if len(gone)+len(fresh) > 0 {
 		poke(h.reconcile)
+		poke(h.rung.news)
 		h.change()
 	}
 	return nil
@@ -230,8 +232,9 @@ func (h *Host) newRelay(relay ident.BoxID) {
 }
 
 // stateOf returns how the peer is connected, and the connections of that kind first.
+// Those through strangers do not count.
 func (h *Host) stateOf(p peer.ID) (State, []network.Conn) {
-	conns := slices.DeleteFunc(h.h.Network().ConnsToPeer(p), network.Conn.IsClosed)
+	conns := slices.DeleteFunc(h.h.Network().ConnsToPeer(p), func(c network.Conn) bool { return c.IsClosed() || c.Stat().Limited })
 	if len(conns) == 0 {
 		return None, nil
 	}

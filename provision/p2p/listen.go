@@ -156,14 +156,18 @@ func (h *Host) options() ([]libp2p.Option, error) {
 
 // scout makes a host that listens nowhere, under a fresh name, for dials that must
 // not come from our own port or bear our own name.
-func (h *Host) scout() (host.Host, error) {
+func (h *Host) scout(more ...libp2p.Option) (host.Host, error) {
+	limits, err := newLimits()
+	if err != nil {
+		return nil, fmt.Errorf("set limits of a scout: %w", err)
+	}
 	opts := []libp2p.Option{
 		libp2p.RandomIdentity,
 		libp2p.NoListenAddrs,
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
 		libp2p.ConnectionManager(&connmgr.NullConnMgr{}),
-		libp2p.ResourceManager(&network.NullResourceManager{}),
+		libp2p.ResourceManager(limits),
 		libp2p.UserAgent("redhen"),
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
@@ -175,7 +179,7 @@ func (h *Host) scout() (host.Host, error) {
 	} else {
 		opts = append(opts, libp2p.Transport(tcp.NewTCPTransport))
 	}
-	s, err := libp2p.New(opts...)
+	s, err := libp2p.New(append(opts, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make a scout: %w", err)
 	}

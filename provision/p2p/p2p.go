@@ -54,6 +54,12 @@ type Config struct {
 	// FindRouter finds the router to ask; nil = by UPnP and NAT-PMP on the local network.
 	FindRouter func(context.Context) (Mapper, error)
 
+	// Strangers lets strangers help while no member can be reached from outside, or an
+	// invite is out (SetStrangers changes it); Bootstrap is whom to ask first, nil =
+	// the public DHT's own.
+	Strangers bool
+	Bootstrap []peer.AddrInfo
+
 	// Underlay replaces the operating system's sockets, for QUIC and for TCP: a
 	// simulated internet (package p2ptest).
 	Underlay []libp2p.Option
@@ -132,6 +138,7 @@ type Host struct {
 	router   RouterSays
 	mapped   []netip.AddrPort // our port on the outside of the router
 	verdict  verdict
+	rung     rung
 	changed  chan struct{} // closed at the next change
 	closed   bool
 
@@ -165,7 +172,7 @@ func New(cfg Config) (*Host, error) {
 		republish: make(chan struct{}, 1),
 		outside:   make(chan struct{}, 1),
 	}
-	h.guests = newGuests(h.self)
+	h.guests, h.rung = newGuests(h.self), newRung(cfg.Strangers)
 	var err error
 	if h.book, err = openBook(cfg.Dir, cfg.Key, cfg.Logger); err != nil {
 		return nil, err
@@ -198,6 +205,7 @@ func (h *Host) Run(ctx context.Context) error {
 	wg.Go(func() { h.supervise(ctx, &wg) })
 	wg.Go(func() { h.keepRecord(ctx) })
 	wg.Go(func() { h.watchOutside(ctx) })
+	wg.Go(func() { h.climb(ctx) })
 	if h.cfg.PortMap {
 		wg.Go(func() { h.mapPorts(ctx) })
 	}
@@ -295,7 +303,8 @@ func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, 
 	if err != nil {
 		return nil, ident.ErrBadBoxID
 	}
-	if h.h.Network().Connectedness(p) == network.NotConnected {
+	// A stranger's relay is for pairing and punching, never for a link.
+	if state, _ := h.stateOf(p); state == None && (h.guests.member(to) || h.h.Network().Connectedness(p) == network.NotConnected) {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNoLink)
 	}
 	ctx = network.WithNoDial(network.WithAllowLimitedConn(ctx, proto), proto)

@@ -43,10 +43,13 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 			addrs = append(addrs, a.Encapsulate(circuit))
 		}
 	}
+	addrs = append(addrs, h.farAddrs(to.Box)...)
 	if len(addrs) == 0 {
+		h.seek(to.Box)
 		return fmt.Errorf("connect to %s: %w", to.Box.Short(), ErrNoLink)
 	}
 	if err := h.dial(ctx, p, addrs); err != nil {
+		h.seek(to.Box) // strangers may know newer addresses than the ticket
 		return fmt.Errorf("connect to %s: %w", to.Box.Short(), err)
 	}
 	// Who refuses us hangs up at once, and has told us nothing of itself.
@@ -58,6 +61,7 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 
 // Leave ends what Connect began, except with boxes that have become members.
 func (h *Host) Leave(to Target) {
+	h.unseek(to.Box)
 	for _, b := range []ident.BoxID{to.Box, to.Relay} {
 		h.guests.dropPartner(b)
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/quic-go/quic-go"
 	"go.uber.org/fx"
@@ -42,7 +43,8 @@ type Config struct {
 
 // Net is one simulated internet.
 type Net struct {
-	cfg Config
+	cfg       Config
+	strangers []peer.AddrInfo // whom boxes ask first; set before boxes start
 
 	dice sync.Mutex // guards rand; no lock is taken while it is held
 	rand *rand.Rand
@@ -144,14 +146,21 @@ func (s *Spot) Addr() netip.AddrPort { return netip.AddrPortFrom(s.addr, Port) }
 func (s *Spot) Config(cfg p2p.Config) p2p.Config {
 	cfg.ListenIP, cfg.Port, cfg.MDNS, cfg.PortMap = s.addr, Port, false, true
 	cfg.FindRouter = s.findRouter
-	cfg.Underlay = []libp2p.Option{libp2p.QUICReuse(connManager,
-		quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return source(s.addr.AsSlice()), nil }),
-		quicreuse.OverrideListenUDP(func(_ string, a *net.UDPAddr) (net.PacketConn, error) {
-			return s.listen(uint16(a.Port))
-		})),
+	cfg.Strangers, cfg.Bootstrap = len(s.net.strangers) > 0, s.net.strangers
+	cfg.Underlay = s.underlay()
+	return cfg
+}
+
+// underlay has a libp2p host send from the spot.
+func (s *Spot) underlay() []libp2p.Option {
+	return []libp2p.Option{
+		libp2p.QUICReuse(connManager,
+			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return source(s.addr.AsSlice()), nil }),
+			quicreuse.OverrideListenUDP(func(_ string, a *net.UDPAddr) (net.PacketConn, error) {
+				return s.listen(uint16(a.Port))
+			})),
 		libp2p.Transport(s.tcpTransport),
 	}
-	return cfg
 }
 
 func connManager(l fx.Lifecycle, key quic.StatelessResetKey, token quic.TokenGeneratorKey, opts ...quicreuse.Option) (*quicreuse.ConnManager, error) {
