@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -22,9 +23,9 @@ import (
 // none, but for pairing, and for punching a way that needs nobody.
 const (
 	rungGrace    = 20 * time.Second // for a member that could be reached from outside last time
-	rungLook     = 2 * time.Second
+	rungLook     = time.Second
 	rungAgain    = time.Minute     // after strangers did not answer
-	findSoon     = 2 * time.Second // for a box that has told nothing: it may be about to
+	findSoon     = time.Second // for a box that has told nothing: it may be about to
 	findAgain    = time.Minute     // for the same box
 	announceHour = time.Hour       // strangers forget
 	lentRelays   = 2
@@ -142,8 +143,11 @@ func (h *Host) askStrangers(ctx context.Context) error {
 		h.change()
 	}
 	h.borrow(ctx, met)
-	h.findFar(ctx, met)
-	return h.announce(ctx, met)
+	var wg sync.WaitGroup
+	wg.Go(func() { h.findFar(ctx, met) })
+	err := h.announce(ctx, met)
+	wg.Wait()
+	return err
 }
 
 // stepDown ends all that the last rung began.
@@ -337,6 +341,33 @@ func (h *Host) unseek(box ident.BoxID) {
 	delete(h.rung.need, box)
 	h.mu.Unlock()
 	poke(h.rung.news)
+}
+
+// strangerLife is how long two boxes try to punch over a stranger before they call anew.
+const strangerLife = 30 * time.Second
+
+// throughStranger returns a connection that a stranger passes on, nil when there is none.
+func (h *Host) throughStranger(p peer.ID) network.Conn {
+	for _, c := range h.h.Network().ConnsToPeer(p) {
+		if c.Stat().Limited && !c.IsClosed() {
+			return c
+		}
+	}
+	return nil
+}
+
+// leaveStranger tries to punch. While the connection stands, libp2p dials no other.
+func (h *Host) leaveStranger(ctx context.Context, l *link, c network.Conn) {
+	switch {
+	case time.Since(c.Stat().Opened) > strangerLife:
+		c.Close()
+	case c.Stat().Direction == network.DirInbound && h.punches():
+		if err := h.punch.DirectConnect(l.peer); err != nil {
+			h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
+		}
+	default:
+		h.dialStraight(ctx, l)
+	}
 }
 
 // watchSeen learns our own public address from lent relays, as beats do from members:

@@ -3,6 +3,7 @@ package p2p
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -38,15 +39,10 @@ func (h *Host) redial(ctx context.Context, l *link) time.Duration {
 	}
 	l.tried = time.Now()
 	l.next = l.tried.Add(maxRedial)
-	addrs := h.dialAddrs(l.box)
-	if len(addrs) == 0 {
+	err := h.tryWays(ctx, l)
+	if errors.Is(err, errNoWay) {
 		return maxRedial
 	}
-	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
-	h.setAbort(l, cancel)
-	err := h.dial(dialing, l.peer, addrs)
-	h.setAbort(l, nil)
-	cancel()
 	if state, _ := h.stateOf(l.peer); state != None {
 		l.next = time.Now().Add(minRedial)
 		return 0
@@ -59,6 +55,25 @@ func (h *Host) redial(ctx context.Context, l *link) time.Duration {
 	l.fails++
 	l.next = time.Now().Add(wait)
 	return wait
+}
+
+var errNoWay = errors.New("no address is known")
+
+// tryWays dials on all ways at once; where a stranger passes words already, it punches.
+func (h *Host) tryWays(ctx context.Context, l *link) error {
+	if c := h.throughStranger(l.peer); c != nil {
+		h.leaveStranger(ctx, l, c)
+		return nil
+	}
+	addrs := h.dialAddrs(l.box)
+	if len(addrs) == 0 {
+		return errNoWay
+	}
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	h.setAbort(l, cancel)
+	defer h.setAbort(l, nil)
+	return h.dial(dialing, l.peer, addrs)
 }
 
 // setAbort says how the dial under way is ended when the other side comes first.

@@ -1,6 +1,8 @@
 package p2ptest
 
 import (
+	"io"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,5 +62,49 @@ func TestStrangersHelpOnlyWhileNeeded(t *testing.T) {
 		a.SetStrangers(true)
 		b.SetStrangers(true)
 		waitBoth(t, a, b, p2p.Direct, 30*time.Second)
+	})
+}
+
+// Rule: a ticket of 30 days ago leads to the inviter's box at its new address, though
+// nobody can be called and no address on the ticket is right.
+func TestAnOldTicketFindsTheInviter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		n.Strangers(t, 5)
+		home := n.Router(PortRestricted)
+		inviter := box(t, home.Spot(), 1)
+		const talkers = "/test/anyone/1"
+		inviter.Handle(talkers, p2p.Anyone, echo)
+		inviter.OpenDoor(time.Now().Add(31 * 24 * time.Hour))
+		old := p2p.Target{Box: inviter.Self(), Addrs: []netip.AddrPort{netip.AddrPortFrom(home.Wan(), 31000)}}
+		time.Sleep(10 * time.Minute)
+		home.Move()
+		time.Sleep(3 * time.Hour)
+		joiner := box(t, n.Router(PortRestricted).Spot(), 2)
+		begun := time.Now()
+		for joiner.Connect(t.Context(), old) != nil {
+			if time.Since(begun) > 2*time.Minute {
+				t.Fatal("the inviter was not found")
+			}
+			time.Sleep(time.Second)
+		}
+		s, err := joiner.Open(t.Context(), inviter.Self(), talkers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Reset()
+		s.SetDeadline(time.Now().Add(5 * time.Second))
+		s.Write([]byte("cluck"))
+		s.CloseWrite()
+		if got, err := io.ReadAll(s); err != nil || string(got) != "cluck" {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		t.Logf("found after %v", time.Since(begun))
+		members := []p2p.Member{{Box: inviter.Self()}, {Box: joiner.Self()}}
+		inviter.SetMembers(members)
+		joiner.SetMembers(members)
+		inviter.CloseDoor()
+		waitBoth(t, inviter, joiner, p2p.Direct, 30*time.Second)
+		talk(t, joiner, inviter)
 	})
 }
