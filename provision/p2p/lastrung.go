@@ -24,10 +24,10 @@ import (
 const (
 	rungGrace    = 20 * time.Second // for a member that could be reached from outside last time
 	rungLook     = time.Second
-	rungAgain    = time.Minute     // after strangers did not answer
+	rungAgain    = time.Minute // after strangers did not answer
 	findSoon     = time.Second // for a box that has told nothing: it may be about to
-	findAgain    = time.Minute     // for the same box
-	announceHour = time.Hour       // strangers forget
+	findAgain    = time.Minute // for the same box
+	announceHour = time.Hour   // strangers forget
 	lentRelays   = 2
 	lentRenew    = 20 * time.Minute
 	maxFar       = 8
@@ -44,6 +44,7 @@ type rung struct {
 
 	announced   []ma.Multiaddr // what strangers know of us
 	announcedAt time.Time
+	checked     time.Time // the connections with lent relays
 
 	news chan struct{} // capacity 1
 }
@@ -142,6 +143,7 @@ func (h *Host) askStrangers(ctx context.Context) error {
 		h.log.Info("strangers help", "why", "no house can be called from outside, or an invite is out")
 		h.change()
 	}
+	h.checkLent(ctx)
 	h.borrow(ctx, met)
 	var wg sync.WaitGroup
 	wg.Go(func() { h.findFar(ctx, met) })

@@ -21,6 +21,10 @@ type Target struct {
 	At    netip.AddrPort // where Relay is
 }
 
+// ticketPatience is how long the known ways to a box have, before strangers are asked
+// for newer ones. Without them it is tried again.
+const ticketPatience = 8 * time.Second
+
 // Connect dials a box that is no member, to pair with it. Until Leave, it and its
 // relay may connect to us, and open streams of protocols for Anyone.
 func (h *Host) Connect(ctx context.Context, to Target) error {
@@ -48,7 +52,9 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 		h.seek(to.Box)
 		return fmt.Errorf("connect to %s: %w", to.Box.Short(), ErrNoLink)
 	}
-	if err := h.dial(ctx, p, addrs); err != nil {
+	dialing, cancel := context.WithTimeout(ctx, ticketPatience)
+	defer cancel()
+	if err := h.dial(dialing, p, addrs); err != nil {
 		h.seek(to.Box) // strangers may know newer addresses than the ticket
 		return fmt.Errorf("connect to %s: %w", to.Box.Short(), err)
 	}
