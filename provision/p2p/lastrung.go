@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -29,7 +30,7 @@ const (
 	findAgain    = time.Minute // for the same box
 	announceHour = time.Hour   // strangers forget
 	lentRelays   = 2
-	lentRenew    = 20 * time.Minute
+	lentTime     = time.Minute // at least, and twice that at most
 	maxFar       = 8
 )
 
@@ -44,14 +45,13 @@ type rung struct {
 
 	announced   []ma.Multiaddr // what strangers know of us
 	announcedAt time.Time
-	checked     time.Time // the connections with lent relays
 
 	news chan struct{} // capacity 1
 }
 
 type lent struct {
 	addrs []ma.Multiaddr
-	renew time.Time
+	until time.Time
 }
 
 type far struct {
@@ -143,7 +143,6 @@ func (h *Host) askStrangers(ctx context.Context) error {
 		h.log.Info("strangers help", "why", "no house can be called from outside, or an invite is out")
 		h.change()
 	}
-	h.checkLent(ctx)
 	h.borrow(ctx, met)
 	var wg sync.WaitGroup
 	wg.Go(func() { h.findFar(ctx, met) })
@@ -171,34 +170,48 @@ func (h *Host) stepDown() {
 	h.change()
 }
 
-// borrow keeps reservations at strangers.
+// borrow keeps reservations at strangers, one after the other over fresh connections:
+// a stranger tells from where it sees us only once in each, and we may have moved.
 func (h *Host) borrow(ctx context.Context, met *rendezvous.Strangers) {
-	var due []peer.AddrInfo
+	h.giveBack()
+	h.mu.Lock()
+	missing := lentRelays - len(h.rung.lent)
+	h.mu.Unlock()
+	if missing <= 0 {
+		return
+	}
+	for _, r := range met.Relays(ctx, 4*lentRelays) {
+		h.mu.Lock()
+		_, have := h.rung.lent[r.ID]
+		full := len(h.rung.lent) >= lentRelays
+		h.mu.Unlock()
+		if full {
+			break
+		}
+		if !have && !h.guests.known(boxID(r.ID)) {
+			h.reserveAtStranger(ctx, r)
+		}
+	}
+	h.lend()
+}
+
+// giveBack forgets the strangers that are gone, and the one whose time is over.
+func (h *Host) giveBack() {
+	var over peer.ID
 	h.mu.Lock()
 	for p, l := range h.rung.lent {
 		switch {
 		case h.h.Network().Connectedness(p) != network.Connected:
 			delete(h.rung.lent, p)
-		case time.Now().After(l.renew):
-			due = append(due, peer.AddrInfo{ID: p, Addrs: l.addrs})
+		case time.Now().After(l.until) && len(h.rung.lent) == lentRelays:
+			over = p
 		}
 	}
-	missing := lentRelays - len(h.rung.lent)
+	delete(h.rung.lent, over)
 	h.mu.Unlock()
-	if missing > 0 {
-		due = append(due, met.Relays(ctx, 4*lentRelays)...)
+	if over != "" {
+		h.h.Network().ClosePeer(over)
 	}
-	for _, r := range due {
-		h.mu.Lock()
-		l, have := h.rung.lent[r.ID]
-		full := len(h.rung.lent) >= lentRelays
-		h.mu.Unlock()
-		if !have && full || have && time.Now().Before(l.renew) || h.guests.known(boxID(r.ID)) {
-			continue
-		}
-		h.reserveAtStranger(ctx, r)
-	}
-	h.lend()
 }
 
 func (h *Host) reserveAtStranger(ctx context.Context, r peer.AddrInfo) {
@@ -211,7 +224,7 @@ func (h *Host) reserveAtStranger(ctx context.Context, r peer.AddrInfo) {
 	}
 	addrs := slices.DeleteFunc(slices.Clone(r.Addrs), func(a ma.Multiaddr) bool { return !IsPublic(addrPort(a).Addr()) })
 	h.mu.Lock()
-	h.rung.lent[r.ID] = lent{addrs, time.Now().Add(lentRenew)}
+	h.rung.lent[r.ID] = lent{addrs, time.Now().Add(lentTime + rand.N(lentTime))}
 	h.mu.Unlock()
 }
 
