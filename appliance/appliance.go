@@ -41,6 +41,8 @@ type Config struct {
 	LAN    bool         // find members, and answer for names, on the local network; ask the router for a port
 	Logger *slog.Logger // nil = none
 
+	Relays []p2p.Rented // relays that belong to no circle, through which this one may be reached
+
 	PromoteAfter time.Duration // see raftnode.Config
 
 	// What a machine gives, for tests that give it themselves.
@@ -144,6 +146,7 @@ func (a *Appliance) openLinks() (err error) {
 	a.host, err = p2p.New(a.cfg.Underlay(p2p.Config{
 		Key: a.key, Port: a.cfg.P2P, ListenIP: a.cfg.Listen, Dir: a.cfg.Dir,
 		MDNS: a.cfg.LAN, PortMap: a.cfg.LAN, Logger: a.log,
+		Strangers: a.cfg.LAN && strangersAllowed(a.cfg.Dir, a.log),
 	}))
 	if err != nil {
 		return err
@@ -193,8 +196,10 @@ func (a *Appliance) openPeople() (err error) {
 	if err != nil {
 		return err
 	}
+	a.host.UseRelays(a.cfg.Relays, a.circle.Chain)
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
+		Strangers: a.host.Strangers, Relays: a.host.HeldRelays,
 		Outside: a.host.Outside, Outlook: a.host.Outlook, Reach: a.host.ReachOf,
 		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 	})

@@ -145,7 +145,8 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 // localDoor is for programs on this machine that may open the socket.
 func (a *Appliance) localDoor() http.Handler {
 	return api.New(api.Config{
-		Box: a.About, Circle: a.circle, Status: a.watch, Spaces: spaces{a.node}, Logger: a.log,
+		SetStrangers: a.SetStrangers,
+		Box:          a.About, Circle: a.circle, Status: a.watch, Spaces: spaces{a.node}, Logger: a.log,
 	})
 }
 

@@ -40,7 +40,9 @@ type Config struct {
 	Circle *circle.Circle
 	Status Status
 	Spaces Spaces
-	Logger *slog.Logger
+	// SetStrangers switches the help of strangers on or off.
+	SetStrangers func(on bool) error
+	Logger       *slog.Logger
 }
 
 type server struct{ Config }
@@ -59,6 +61,7 @@ func New(cfg Config) http.Handler {
 	handle("GET /v1/box", func(*http.Request) (any, error) { return s.Box(), nil })
 	handle("GET /v1/status", s.report)
 	handle("GET /v1/diary", s.diary)
+	handle("PUT /v1/strangers", s.setStrangers)
 	handle("POST /v1/found", s.found)
 	mux.HandleFunc("POST /v1/join", s.join)
 	handle("GET /v1/invites", s.invites)
@@ -134,6 +137,14 @@ func (s *server) report(r *http.Request) (any, error) {
 		return nil, circle.ErrNoCircle
 	}
 	return s.Status.Report(r.Context())
+}
+
+func (s *server) setStrangers(r *http.Request) (any, error) {
+	var in Switch
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	return nil, s.SetStrangers(in.On)
 }
 
 func (s *server) diary(r *http.Request) (any, error) {

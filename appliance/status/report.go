@@ -34,16 +34,19 @@ const (
 // Report is how a circle is, seen from one box at one moment.
 type Report struct {
 	Circle string    `json:"circle"`
-	Box    string    `json:"box"`   // that reports
-	House  string    `json:"house"` // of that box
+	Key    string    `json:"key,omitempty"` // of the circle, for a rented relay
+	Box    string    `json:"box"`           // that reports
+	House  string    `json:"house"`         // of that box
 	Time   time.Time `json:"time"`
 
 	Safe     Verdict `json:"safe"`
 	Sentence string  `json:"sentence"`
 
 	Houses []House `json:"houses"`
-	Spaces []Space `json:"spaces"`
-	Faults []Fault `json:"faults"` // the gravest first
+	// Strangers says how far people outside the circle help its boxes to find each other.
+	Strangers Strangers `json:"strangers"`
+	Spaces    []Space   `json:"spaces"`
+	Faults    []Fault   `json:"faults"` // the gravest first
 }
 
 // House is one house of the circle.
@@ -135,9 +138,10 @@ func (s Space) Complete() bool {
 // Build makes the report of the facts. It is pure.
 func Build(f Facts) Report {
 	t := newTally(f)
-	r := Report{Circle: f.Circle.Name, Time: f.Now, Spaces: t.spaces()}
+	r := Report{Circle: f.Circle.Name, Key: string(f.Circle.Key), Time: f.Now, Spaces: t.spaces()}
 	r.Houses = t.houses(r.Spaces)
 	t.explainWays(r.Houses)
+	r.Strangers = strangersWords(f)
 	for _, b := range f.Circle.Boxes {
 		if b.ID == f.Self {
 			r.Box, r.House = b.Name, t.houseName(b.House)

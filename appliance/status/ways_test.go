@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,21 @@ func behindWalls(f Facts, here, there p2p.Wall) Facts {
 	f.Outlook.Wall = here
 	f.Walls = map[ident.BoxID]p2p.Wall{boxID(1): here, boxID(2): there, boxID(3): p2p.WallNone}
 	return f
+}
+
+func TestStrangersInWords(t *testing.T) {
+	relay := p2p.Rented{Box: boxID(9), At: netip.MustParseAddrPort("8.0.0.1:4717")}
+	for want, f := range map[string]Facts{
+		"":                           {StrangersOn: true, Outside: true},
+		"computers of strangers":     {StrangersOn: true, StrangersUsed: true},
+		"A rented relay at 8.0.0.1:": {Relays: []p2p.Rented{relay}, Outside: true},
+		"--strangers on":             {},
+	} {
+		got := strangersWords(f)
+		if got.Allowed != f.StrangersOn || !strings.Contains(got.Words, want) || want == "" && got.Words != "" {
+			t.Errorf("%+v: %+v", f, got)
+		}
+	}
 }
 
 // Rule: every way has words, none of which a person would not say, and every house of

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -12,8 +13,11 @@ import (
 // checkup is what redhen doctor shows as JSON.
 type checkup struct {
 	Circle string         `json:"circle"`
+	Key    string         `json:"key"` // of the circle, for a rented relay
 	House  string         `json:"house"`
 	Houses []houseCheckup `json:"houses"`
+
+	Strangers status.Strangers `json:"strangers"`
 }
 
 type houseCheckup struct {
@@ -24,20 +28,39 @@ type houseCheckup struct {
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var strangers string
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "How each house is reached, why so, and what would help", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if strangers != "" {
+				return a.setStrangers(cmd.Context(), strangers)
+			}
 			r, err := a.box().Status(cmd.Context())
 			if err != nil {
 				return err
 			}
-			c := checkup{Circle: r.Circle, House: r.House}
+			c := checkup{Circle: r.Circle, Key: r.Key, House: r.House, Strangers: r.Strangers}
 			for _, h := range r.Houses {
 				c.Houses = append(c.Houses, houseCheckup{h.Name, h.Here, h.Reached, h.Way})
 			}
 			return a.show(c, func(w io.Writer) { tellCheckup(w, c) })
 		},
 	}
+	cmd.Flags().StringVar(&strangers, "strangers", "", "on or off: may strangers help the boxes to find each other while no house can be called")
+	return cmd
+}
+
+func (a *app) setStrangers(ctx context.Context, word string) error {
+	if word != "on" && word != "off" {
+		return &usageError{fmt.Errorf("--strangers %q: want on or off", word)}
+	}
+	if err := a.box().SetStrangers(ctx, word == "on"); err != nil {
+		return err
+	}
+	if word == "on" {
+		return a.done("Strangers may help this box to find the others, while no house can be called. They learn where it is, and can read nothing.")
+	}
+	return a.done("Strangers do not help this box any more.")
 }
 
 func tellCheckup(w io.Writer, c checkup) {
@@ -50,4 +73,8 @@ func tellCheckup(w io.Writer, c checkup) {
 			fmt.Fprintf(w, "    What would help: %s\n", h.Way.Do)
 		}
 	}
+	if c.Strangers.Words != "" {
+		fmt.Fprintln(w, c.Strangers.Words)
+	}
+	fmt.Fprintf(w, "For a relay on a rented server: redhen relay --allow %s\n", c.Key)
 }

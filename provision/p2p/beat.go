@@ -103,12 +103,16 @@ func (h *Host) asking(st *conn, since time.Time) {
 	h.mu.Unlock()
 }
 
+// beatsWith reports whether we beat on connections with a box: members, and the relays
+// through which they reach us.
+func (h *Host) beatsWith(box ident.BoxID) bool { return h.guests.member(box) || h.guests.isRented(box) }
+
 // watchConn begins to beat on the connection unless that is done already.
 func (h *Host) watchConn(ctx context.Context, wg *sync.WaitGroup, c network.Conn) {
 	box := boxID(c.RemotePeer())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.conns[c] != nil || h.closed || c.IsClosed() || c.Stat().Limited || !h.guests.member(box) {
+	if h.conns[c] != nil || h.closed || c.IsClosed() || c.Stat().Limited || !h.beatsWith(box) {
 		return
 	}
 	st := &conn{since: time.Now()}
@@ -134,7 +138,7 @@ func (h *Host) forgetConn(c network.Conn, st *conn) {
 // beatOn beats until the connection ends or is found dead, and then closes it.
 func (h *Host) beatOn(ctx context.Context, c network.Conn, st *conn) {
 	box := boxID(c.RemotePeer())
-	for ctx.Err() == nil && !c.IsClosed() && h.guests.member(box) {
+	for ctx.Err() == nil && !c.IsClosed() && h.beatsWith(box) {
 		err := h.beats(ctx, c, st)
 		switch {
 		case ctx.Err() != nil || c.IsClosed():

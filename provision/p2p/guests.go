@@ -22,12 +22,14 @@ import (
 //     they may want to reach through us.
 type guests struct {
 	self       ident.BoxID
+	rent       *rental                                      // nil: this is no relay that is rented
 	doors      func(member ident.BoxID, now time.Time) bool // is that member's door open?
 	turnedAway func(ident.BoxID)                            // hears of those who came and were refused
 
 	mu       sync.Mutex
 	members  map[ident.BoxID]bool
 	partners map[ident.BoxID]bool
+	rented   map[ident.BoxID]bool // relays that belong to no circle
 	lent     map[ident.BoxID]bool // strangers that relay for a moment: they may connect, no more
 	door     time.Time            // open until
 }
@@ -82,19 +84,26 @@ func (g *guests) anyDoor() bool {
 
 // mayOpen reports whether b may open a stream of a protocol.
 func (g *guests) mayOpen(b ident.BoxID, who Access) bool {
-	if who == Anyone {
+	switch who {
+	case Anyone:
 		return g.known(b) || g.doorOpen()
+	case tenants:
+		return g.rent.tenant(b)
+	case all:
+		return g.rent != nil
 	}
 	return g.member(b)
 }
 
 // mayStay reports whether a connection with b may exist.
-func (g *guests) mayStay(b ident.BoxID) bool { return g.known(b) || g.isLent(b) || g.anyDoor() }
+func (g *guests) mayStay(b ident.BoxID) bool {
+	return g.known(b) || g.isLent(b) || g.isRented(b) || g.rent != nil || g.anyDoor()
+}
 
 // InterceptPeerDial lets the host dial members and partners, and punch towards a
 // stranger who came through the open door.
 func (g *guests) InterceptPeerDial(p peer.ID) bool {
-	return g.known(boxID(p)) || g.isLent(boxID(p)) || g.doorOpen()
+	return g.known(boxID(p)) || g.isLent(boxID(p)) || g.isRented(boxID(p)) || g.doorOpen()
 }
 
 // InterceptAddrDial judges as InterceptPeerDial does.
@@ -105,7 +114,7 @@ func (g *guests) InterceptAccept(network.ConnMultiaddrs) bool {
 	g.mu.Lock()
 	somebody := len(g.members)+len(g.partners) > 0
 	g.mu.Unlock()
-	return somebody || g.anyDoor()
+	return somebody || g.rent != nil || g.anyDoor()
 }
 
 // InterceptSecured refuses strangers once the handshake has told their name.
@@ -121,12 +130,14 @@ func (g *guests) InterceptSecured(way network.Direction, p peer.ID, _ network.Co
 func (g *guests) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 
 // AllowReserve lets members be reached through us.
-func (g *guests) AllowReserve(p peer.ID, _ ma.Multiaddr) bool { return g.member(boxID(p)) }
+func (g *guests) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
+	return g.member(boxID(p)) || g.rent.tenant(boxID(p))
+}
 
 // AllowConnect lets members reach members through us, and strangers those members whose door is open.
 func (g *guests) AllowConnect(src peer.ID, _ ma.Multiaddr, dest peer.ID) bool {
 	s, d := boxID(src), boxID(dest)
-	return g.member(d) && (g.member(s) || g.doors(d, time.Now()))
+	return g.member(d) && (g.member(s) || g.doors(d, time.Now())) || g.rent.mayPass(s, d, time.Now())
 }
 
 // set replaces the members and returns those that are gone and those that are new.
@@ -152,6 +163,23 @@ func (g *guests) set(members []ident.BoxID) (gone, fresh []ident.BoxID) {
 	}
 	g.members = next
 	return gone, fresh
+}
+
+func (g *guests) isRented(b ident.BoxID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rented[b]
+}
+
+// setRented replaces the relays that belong to no circle.
+func (g *guests) setRented(relays []Rented) {
+	set := make(map[ident.BoxID]bool, len(relays))
+	for _, r := range relays {
+		set[r.Box] = true
+	}
+	g.mu.Lock()
+	g.rented = set
+	g.mu.Unlock()
 }
 
 func (g *guests) isLent(b ident.BoxID) bool {

@@ -205,21 +205,23 @@ func (h *Host) udpBlocked() bool {
 type Reach struct {
 	Wall Wall
 	Open []netip.AddrPort // where it was reached from outside
+
+	rented []Rented // at most maxRented; of this box only
 }
 
 // ReachOf returns what a box last said of itself; of this box, what holds now.
 func (h *Host) ReachOf(box ident.BoxID) Reach {
 	if box == h.self {
 		o := h.Outlook()
-		return Reach{o.Wall, o.Open}
+		return Reach{Wall: o.Wall, Open: o.Open, rented: h.HeldRelays()}
 	}
 	return h.book.reach(box)
 }
 
 // Outside reports whether this box or a member with a link can be reached from outside.
-// A circle on one machine needs nobody to be.
+// A circle on one machine needs nobody to be, and a rented relay is as good.
 func (h *Host) Outside() bool {
-	if h.cfg.Loopback || h.Outlook().Wall == WallNone {
+	if h.cfg.Loopback || len(h.HeldRelays()) > 0 || h.Outlook().Wall == WallNone {
 		return true
 	}
 	for _, l := range h.Links() {

@@ -60,6 +60,10 @@ type Config struct {
 	Strangers bool
 	Bootstrap []peer.AddrInfo
 
+	// RelayFor makes the host a rented relay for these circles: it belongs to none.
+	// Nil = a box.
+	RelayFor []ident.CircleID
+
 	// Underlay replaces the operating system's sockets, for QUIC and for TCP: a
 	// simulated internet (package p2ptest).
 	Underlay []libp2p.Option
@@ -108,6 +112,10 @@ const (
 	Members Access = iota
 	// Anyone includes strangers while the door is open, and the boxes we pair with.
 	Anyone
+	// tenants are the boxes of the circles that a relay serves, all is everybody who
+	// has connected to it.
+	tenants
+	all
 )
 
 // Host is the one libp2p host of a box. Its methods may be called from any
@@ -139,6 +147,7 @@ type Host struct {
 	mapped   []netip.AddrPort // our port on the outside of the router
 	verdict  verdict
 	rung     rung
+	rents    rents
 	changed  chan struct{} // closed at the next change
 	closed   bool
 
@@ -173,6 +182,10 @@ func New(cfg Config) (*Host, error) {
 		outside:   make(chan struct{}, 1),
 	}
 	h.guests, h.rung = newGuests(h.self), newRung(cfg.Strangers)
+	h.rents = rents{held: map[Rented]time.Time{}, next: map[Rented]time.Time{}}
+	if cfg.RelayFor != nil {
+		h.guests.rent = newRental(cfg.RelayFor)
+	}
 	var err error
 	if h.book, err = openBook(cfg.Dir, cfg.Key, cfg.Logger); err != nil {
 		return nil, err
@@ -206,6 +219,10 @@ func (h *Host) Run(ctx context.Context) error {
 	wg.Go(func() { h.keepRecord(ctx) })
 	wg.Go(func() { h.watchOutside(ctx) })
 	wg.Go(func() { h.climb(ctx) })
+	wg.Go(func() { h.keepRented(ctx) })
+	if h.cfg.RelayFor != nil {
+		wg.Go(func() { h.turnOut(ctx) })
+	}
 	if h.cfg.PortMap {
 		wg.Go(func() { h.mapPorts(ctx) })
 	}
@@ -253,6 +270,10 @@ func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	h.Handle(beatProtocol, Members, h.answerBeats)
 	h.Handle(bookProtocol, Members, h.receiveBook)
 	h.Handle(callProtocol, Members, h.answerCall)
+	if h.cfg.RelayFor != nil {
+		h.Handle(beatProtocol, tenants, h.answerBeats)
+		h.Handle(chainProtocol, all, h.readChain)
+	}
 	install := func(hd handler) {
 		h.h.SetStreamHandler(protocol.ID(hd.protocol), func(s network.Stream) {
 			from := boxID(s.Conn().RemotePeer())

@@ -105,6 +105,7 @@ func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
 		}
 	}
 	out = append(out, h.farAddrs(box)...)
+	out = append(out, h.rentedAddrs(box)...)
 	for _, r := range h.dialRelays(box) {
 		out = append(out, ma.StringCast("/p2p/"+string(r)+"/p2p-circuit"))
 	}
