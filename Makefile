@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build setup demo test check unit race clients fire e2e torture bench fuzz clean
+.PHONY: all build setup demo test check unit race clients nat fire e2e torture bench fuzz clean
 
 all: build
 
@@ -29,10 +29,13 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 	$(GO) mod tidy -diff
 
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v /cmd/redhen/clients)
+	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -vE '/cmd/redhen/(clients|nat)$$')
 
 clients: ## real programs at a real circle: litmus, rclone, cadaver, curl; pulled plugs, flipped bytes, large files
 	$(GO) test -count=1 -timeout 12m ./cmd/redhen/clients/
+
+nat: ## real boxes in network namespaces behind the kernel's NAT; needs root
+	$(GO) test -count=1 -v -timeout 12m ./cmd/redhen/nat/ | grep -vE '^=== '
 
 fire: build ## the scripted fire, with real processes; N=20 repeats it
 	$(REDHEN) fire --times $(or $(N),1)

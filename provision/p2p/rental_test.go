@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -105,12 +106,12 @@ func FuzzRelayLearns(f *testing.F) {
 func TestRentedRelaysInRecords(t *testing.T) {
 	relay := Rented{newKey(t).BoxID(), addrs("8.0.0.1:4717")[0]}
 	k := newKey(t)
-	b, err := openBook("", k, newLog())
+	b, err := openBook("", k, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.publish(addrs("8.0.0.2:1"), nil, time.Time{}, Reach{Wall: WallCarrier, rented: []Rented{relay}})
-	other, err := openBook("", newKey(t), newLog())
+	other, err := openBook("", newKey(t), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 // find each other. (What is done there is tested on the internet of p2ptest.)
 func TestThePlaceOfABox(t *testing.T) {
 	const box = ident.BoxID("12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5")
-	const want = "PLACE"
+	const want = "bafkreiattzeimpc7q4maf3g2bvf3bnbrlprzxta3z4gxumvg4fpnbvair4"
 	if got := place(box).String(); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
