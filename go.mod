@@ -35,8 +35,8 @@ require (
 )
 
 require (
-	github.com/ipfs/go-cid v0.6.2
-	github.com/multiformats/go-multihash v0.2.3
+	github.com/ipfs/go-cid v0.6.2 // the name of a place in the public DHT
+	github.com/multiformats/go-multihash v0.2.3 // the same
 )
 
 require (
