@@ -19,6 +19,7 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
+	"redhen/appliance/home"
 	"redhen/appliance/status"
 	"redhen/appliance/web"
 	"redhen/provision/ident"
@@ -27,6 +28,7 @@ import (
 	"redhen/raftnode/chunk"
 	"redhen/raftnode/raftlog"
 	"redhen/raftnode/transport"
+	"redhen/raftnode/vfs"
 )
 
 // DefaultP2P is the port that boxes use among themselves.
@@ -79,6 +81,7 @@ type Appliance struct {
 	node     *raftnode.Node
 	accounts *account.Accounts
 	circle   *circle.Circle
+	home     *home.Home
 	watch    *status.Watch
 	socket   net.Listener // of programs on this machine
 	http     net.Listener // of people; nil = none
@@ -122,14 +125,17 @@ func (a *Appliance) openStorage() (err error) {
 	if err != nil {
 		return err
 	}
-	a.chunks, err = chunk.Open(chunk.Config{Dir: filepath.Join(a.cfg.Dir, "chunks"), Logger: a.log})
+	a.chunks, err = chunk.Open(chunk.Config{
+		Dir: filepath.Join(a.cfg.Dir, "chunks"), Logger: a.log, Room: room(a.cfg.Dir), Reserve: status.ReserveBytes,
+	})
 	return err
 }
 
 // openRaftLog opens the log; a damaged one is kept aside, and the node comes back
 // without it under new numbers.
 func openRaftLog(dir string, log *slog.Logger) (*raftlog.Log, error) {
-	l, err := raftlog.Open(raftlog.Config{Dir: dir, Logger: log})
+	cfg := raftlog.Config{Dir: dir, Logger: log, Room: room(filepath.Dir(dir))}
+	l, err := raftlog.Open(cfg)
 	if !errors.Is(err, raftlog.ErrDamaged) {
 		return l, err
 	}
@@ -138,7 +144,12 @@ func openRaftLog(dir string, log *slog.Logger) (*raftlog.Log, error) {
 	if err := os.Rename(dir, aside); err != nil {
 		return nil, fmt.Errorf("set damaged raft log aside: %w", err)
 	}
-	return raftlog.Open(raftlog.Config{Dir: dir, Logger: log})
+	return raftlog.Open(cfg)
+}
+
+// room says how much is free on the disk of a directory.
+func room(dir string) func() (int64, error) {
+	return func() (int64, error) { return vfs.Room(dir) }
 }
 
 // openLinks opens the host and the node, and starts what the node stands on.
@@ -197,11 +208,13 @@ func (a *Appliance) openPeople() (err error) {
 		return err
 	}
 	a.host.UseRelays(a.cfg.Relays, a.circle.Chain)
+	a.home = home.New(home.Config{Key: a.key, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
 		Strangers: a.host.Strangers, Relays: a.host.HeldRelays,
 		Outside: a.host.Outside, Outlook: a.host.Outlook, Reach: a.host.ReachOf,
 		Disk: func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
+		Home: a.atHome,
 	})
 	return err
 }
@@ -214,6 +227,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	inner, doorsClosed := context.WithCancel(context.WithoutCancel(ctx)) // what is under way at the doors needs the node
 	group.Go(func() error { return ended("node", a.node.Run(inner)) })
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
+	group.Go(func() error { return ended("home", a.home.Run(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
 	group.Go(func() error {
@@ -261,4 +275,15 @@ func (a *Appliance) Addr() string {
 		return ""
 	}
 	return a.http.Addr().String()
+}
+
+// atHome tells the status who is not at home.
+func (a *Appliance) atHome() (lost *status.Outcast, returns []status.Return) {
+	if o := a.home.Outcast(); o != nil {
+		lost = &status.Outcast{Since: o.Since, At: o.At}
+	}
+	for _, r := range a.home.Returns() {
+		returns = append(returns, status.Return{Box: r.Name, House: r.House, Since: r.Since})
+	}
+	return lost, returns
 }

@@ -146,13 +146,13 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 func (a *Appliance) localDoor() http.Handler {
 	return api.New(api.Config{
 		SetStrangers: a.SetStrangers,
-		Box:          a.About, Circle: a.circle, Status: a.watch, Spaces: spaces{a.node}, Logger: a.log,
+		Box:          a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Logger: a.log,
 	})
 }
 
 // About is what this box says of itself.
 func (a *Appliance) About() api.Box {
-	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), ClaimCode: a.claimCode}
+	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), Addresses: a.host.Addrs(), ClaimCode: a.claimCode}
 	r := a.circle.Roster()
 	if r == nil {
 		return b

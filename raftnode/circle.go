@@ -17,6 +17,7 @@ import (
 	"redhen/provision/ident"
 	"redhen/provision/onefile"
 	"redhen/provision/roster"
+	"redhen/raftnode/chunk"
 	"redhen/raftnode/directory"
 	"redhen/raftnode/kv"
 	"redhen/raftnode/placement"
@@ -104,6 +105,9 @@ func (n *Node) create(shard ident.ShardID, id ident.ReplicaID, first *members) e
 	if n.replica(shard) != nil {
 		return fmt.Errorf("shard %s: this box holds a replica already", shard)
 	}
+	if n.cfg.Log.Full() { // to begin is to wait for the log, and the loop must not
+		return fmt.Errorf("shard %s: %w", shard, chunk.ErrFull)
+	}
 	if id <= n.usedNumber(shard) {
 		return n.createAgain(shard, id)
 	}
@@ -159,6 +163,12 @@ func (n *Node) giveUp(g *group) {
 	if err := n.useNumber(g.shard, g.id); err != nil {
 		n.trouble(g.shard, err)
 		return
+	}
+	if g.shard != ident.CircleShard {
+		if err := n.Space(g.shard).keepAll(); err != nil {
+			n.trouble(g.shard, err)
+			return
+		}
 	}
 	n.log.Info("replica ends", "shard", g.shard, "replica", g.id)
 	delete(n.groups, g.shard)
@@ -296,6 +306,12 @@ func (n *Node) followPlacement(shard ident.ShardID, p directory.Placement, first
 	g := n.groups[shard]
 	if rep := n.replica(shard); g == nil && rep != nil {
 		return // being healed
+	}
+	if g != nil && mine != nil && mine.ID == p.Begins && g.id != mine.ID && p.Era > g.mem.era {
+		if shard != ident.CircleShard { // that one began its era before the directory could say so
+			n.beginEra(g, eraNote{Old: g.id, New: mine.ID, Era: p.Era}, func(error) {})
+		}
+		return
 	}
 	// A directory that never heard of the number here is older than the replica.
 	newer := g != nil && g.id >= p.Next

@@ -111,8 +111,8 @@ func (n *Node) status() (Status, map[ident.ShardID]ShardStatus) {
 	return st, shards
 }
 
-// addSpaces adds what the loop does not know, and must not wait for: a Space is
-// locked while its journal is synced.
+// addSpaces adds what the loop does not know, and must not wait for: a Space may be
+// locked while its journal is opened.
 func (n *Node) addSpaces(shards map[ident.ShardID]ShardStatus) {
 	n.mu.Lock()
 	for shard, rep := range n.replicas {
@@ -160,7 +160,7 @@ func (b *beats) status(box ident.BoxID) BoxStatus {
 func (g *group) status() ShardStatus {
 	st := ShardStatus{
 		Shard: g.shard, Replica: g.id, Leader: g.leaderBox(), Leads: g.leads(), Asleep: g.asleep, Term: g.term,
-		Applied: appliedIndex(g.rep.state), Apart: g.rep.leadless() >= apartAfter,
+		Applied: appliedIndex(g.rep.state), Apart: g.rep.apart(),
 		Owes: g.n.owesChunks(g.n.cfg.Box, g.shard),
 	}
 	if err := g.rep.failure(); err != nil {

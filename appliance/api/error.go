@@ -6,7 +6,9 @@ import (
 	"net/http"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/home"
 	"redhen/appliance/space"
+	"redhen/provision/pair"
 )
 
 // Error is what a person reads when something did not work. The codes never change.
@@ -32,6 +34,12 @@ const (
 func explain(err error) (*Error, int) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e, http.StatusBadRequest
+	}
+	if r, ok := errors.AsType[*home.RefusedError](err); ok {
+		err = &circle.RefusedError{Code: r.Code}
+	}
+	if errors.Is(err, home.ErrNotWaiting) {
+		err = pair.ErrNotPending
 	}
 	if w, ok := circle.Explain(err); ok {
 		return &Error{w.Code, w.Sentence}, http.StatusConflict

@@ -37,7 +37,7 @@ func (s *server) join(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(step)
 		http.NewResponseController(w).Flush() // a client that is gone ends r's context
 	}
-	err := s.Circle.Join(r.Context(), j.Ticket, circle.Place{House: j.House, Box: j.Box}, j.Keeper.person(),
+	err := s.Circle.Join(r.Context(), j.Ticket, circle.Place{House: j.House, Box: j.Box, SameHouse: j.SameHouse}, j.Keeper.person(),
 		func(p pair.Progress) { tell(stepOf(p)) })
 	if err != nil {
 		words, _ := explain(err)
@@ -54,7 +54,10 @@ func stepOf(p pair.Progress) Step {
 	step := Step{Stage: StageConnecting, Circle: p.CircleName, Inviter: p.Inviter, Words: wordsOf(p.Words)}
 	switch p.Stage {
 	case pair.Waiting:
-		step.Stage = StageWaiting
+		step.Stage, step.Keepers, step.Known = StageWaiting, p.Guide.Keepers, p.Guide.Known != nil
+		for _, h := range p.Guide.Houses {
+			step.Houses = append(step.Houses, h.Name)
+		}
 	case pair.Admitted:
 		step.Stage = StageAdmitted
 	}
@@ -118,8 +121,11 @@ func (s *server) invites(*http.Request) (any, error) {
 	for _, p := range s.Circle.Desk().Pending() {
 		list.Waiting = append(list.Waiting, Waiting{
 			Box: p.Application.BoxName, ID: p.Box, House: p.Application.HouseName, Keeper: p.Application.KeeperName,
-			Ticket: p.Ticket, Words: wordsOf(p.Words), Since: p.Since,
+			Ticket: p.Ticket, Words: wordsOf(p.Words), Since: p.Since, Known: p.Known, SameHouse: p.SameHouse,
 		})
+	}
+	for _, r := range s.Home.Returns() {
+		list.Waiting = append(list.Waiting, Waiting{Box: r.Name, ID: r.Box, House: r.House, Since: r.Since, Words: []Word{}, Back: true})
 	}
 	for _, t := range s.Circle.Desk().Tickets() {
 		list.Tickets = append(list.Tickets, Issued{t.ID, stateWord(t), t.Made, t.Expires, t.Waived, t.Wrong})
@@ -147,36 +153,54 @@ func (s *server) revoke(r *http.Request) (any, error) {
 }
 
 func (s *server) approve(r *http.Request) (any, error) {
-	id, err := s.waiting(r.PathValue("box"))
-	if err != nil {
+	id, back, err := s.waiting(r.PathValue("box"))
+	switch {
+	case err != nil:
 		return nil, err
+	case back:
+		return nil, s.Home.LetIn(r.Context(), id)
 	}
 	return nil, s.Circle.Desk().Approve(r.Context(), id)
 }
 
 func (s *server) reject(r *http.Request) (any, error) {
-	id, err := s.waiting(r.PathValue("box"))
-	if err != nil {
+	id, back, err := s.waiting(r.PathValue("box"))
+	switch {
+	case err != nil:
 		return nil, err
+	case back:
+		return nil, s.Home.Refuse(id)
 	}
 	return nil, s.Circle.Desk().Reject(id)
 }
 
-// waiting finds the one waiting box of a name or an ID.
-func (s *server) waiting(name string) (found ident.BoxID, err error) {
+// waiting finds the one waiting box of a name or an ID; back says that it was a member.
+func (s *server) waiting(name string) (found ident.BoxID, back bool, err error) {
+	type waiter struct {
+		box  ident.BoxID
+		name string
+		back bool
+	}
+	var all []waiter
 	for _, p := range s.Circle.Desk().Pending() {
-		if name != string(p.Box) && name != p.Box.Short() && name != p.Application.BoxName {
+		all = append(all, waiter{p.Box, p.Application.BoxName, false})
+	}
+	for _, r := range s.Home.Returns() {
+		all = append(all, waiter{r.Box, r.Name, true})
+	}
+	for _, p := range all {
+		if name != string(p.box) && name != p.box.Short() && name != p.name {
 			continue
 		}
 		if found != "" {
-			return "", &Error{CodeBadRequest, fmt.Sprintf("Two boxes that call themselves %q are waiting. Nobody was let in. Name the right one by its ID.", name)}
+			return "", false, &Error{CodeBadRequest, fmt.Sprintf("Two boxes that call themselves %q are waiting. Nobody was let in. Name the right one by its ID.", name)}
 		}
-		found = p.Box
+		found, back = p.box, p.back
 	}
 	if found == "" {
-		return "", pair.ErrNotPending
+		return "", false, pair.ErrNotPending
 	}
-	return found, nil
+	return found, back, nil
 }
 
 func (s *server) gone(r *http.Request) (any, error) {
@@ -190,4 +214,12 @@ func (s *server) gone(r *http.Request) (any, error) {
 	}
 	more, err := s.Circle.Replace(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
 	return Agreed{more}, err
+}
+
+func (s *server) takeover(r *http.Request) (any, error) {
+	var k Takeover
+	if err := decode(r, &k); err != nil {
+		return nil, err
+	}
+	return nil, s.Circle.TakeOver(r.Context(), k.Houses, k.Keeper, k.Password)
 }

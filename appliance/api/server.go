@@ -10,8 +10,10 @@ import (
 	"strconv"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/home"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/provision/ident"
 	"redhen/raftnode/directory"
 )
 
@@ -38,12 +40,22 @@ type Spaces interface {
 type Config struct {
 	Box    func() Box
 	Circle *circle.Circle
+	Home   Home
 	Status Status
 	Spaces Spaces
 	// SetStrangers switches the help of strangers on or off.
 	SetStrangers func(on bool) error
 	Logger       *slog.Logger
 }
+
+// Home is where boxes wait that were given up and are back; *home.Home is one.
+type Home interface {
+	Returns() []home.Return
+	LetIn(ctx context.Context, box ident.BoxID) error
+	Refuse(box ident.BoxID) error
+}
+
+var _ Home = (*home.Home)(nil)
 
 type server struct{ Config }
 
@@ -71,6 +83,7 @@ func New(cfg Config) http.Handler {
 	handle("POST /v1/waiting/{box}", s.approve)
 	handle("DELETE /v1/waiting/{box}", s.reject)
 	handle("POST /v1/gone", s.gone)
+	handle("POST /v1/takeover", s.takeover)
 	handle("GET /v1/accounts", s.accounts)
 	handle("POST /v1/accounts", s.addAccount)
 	handle("DELETE /v1/accounts/{login}", s.removeAccount)

@@ -28,6 +28,7 @@ var (
 	ErrNoBox     = errors.New("no box of that name")
 	ErrNoHouse   = errors.New("no house of that name")
 	ErrNotKeeper = errors.New("that account keeps no box of this circle")
+	ErrOwnHouse  = errors.New("that is the house of this box")
 )
 
 // RefusedError is a decision that the circle did not take; Code says why.
@@ -44,6 +45,7 @@ type Node interface {
 	Join(ctx context.Context, id ident.ReplicaID, boxes []ident.BoxID) error
 	First(space ident.ShardID, owner ident.AccountID, copies int) ([]Replica, error)
 	News() <-chan struct{}
+	TakeOver(ctx context.Context, lost []ident.BoxID, sign func(directory.View) (roster.Change, error)) error
 }
 
 var _ Node = (*raftnode.Node)(nil)
@@ -67,7 +69,9 @@ type Circle struct {
 	desk *pair.Desk
 	told [32]byte // head of the roster that was remembered last; FollowMembers alone
 
-	entered atomic.Bool // this box was let in, though its directory may not be here yet
+	ahead   atomic.Pointer[roster.State] // told by others, and on its way to the directory here; nil: none
+	nudge   chan struct{}                // capacity 1: ahead changed
+	entered atomic.Bool                  // this box was let in, though its directory may not be here yet
 }
 
 // New returns a Circle over a node and a host that are about to run.
@@ -75,7 +79,7 @@ func New(cfg Config) (*Circle, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c := &Circle{cfg: cfg, log: cfg.Logger}
+	c := &Circle{cfg: cfg, log: cfg.Logger, nudge: make(chan struct{}, 1)}
 	return c, c.openDesk()
 }
 
@@ -90,6 +94,8 @@ type Person struct {
 type Place struct {
 	House string // a new house's name, or an existing one's
 	Box   string
+	// SameHouse says that House names a house of the circle, in which the box stands too.
+	SameHouse bool
 }
 
 // Found begins a circle of this one box.

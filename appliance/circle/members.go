@@ -10,6 +10,7 @@ import (
 	"redhen/provision/ident"
 	"redhen/provision/onefile"
 	"redhen/provision/p2p"
+	"redhen/provision/roster"
 	"redhen/provision/wire"
 )
 
@@ -77,7 +78,18 @@ func (c *Circle) FollowMembers(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-news:
+		case <-c.nudge:
 		}
+	}
+}
+
+// Ahead tells of a roster that was verified and that the directory here will have
+// soon: its members are met until then.
+func (c *Circle) Ahead(r *roster.State) {
+	c.ahead.Store(r)
+	select {
+	case c.nudge <- struct{}{}:
+	default:
 	}
 }
 
@@ -85,6 +97,12 @@ func (c *Circle) tellHost() error {
 	r := c.Roster()
 	if r == nil {
 		return nil
+	}
+	if ahead := c.ahead.Load(); ahead != nil && ahead.Len() > r.Len() {
+		r = ahead
+	}
+	if err := c.cfg.Host.SetDeparted(departed(r)); err != nil {
+		return err
 	}
 	var members []p2p.Member
 	for _, b := range r.Members() {
@@ -101,4 +119,14 @@ func (c *Circle) tellHost() error {
 		c.told = head
 	}
 	return nil
+}
+
+// departed returns the boxes that left and may come home.
+func departed(r *roster.State) (boxes []ident.BoxID) {
+	for _, b := range r.Boxes() {
+		if (b.Status == roster.StatusGone || b.Status == roster.StatusRetired) && len(boxes) < p2p.MaxDeparted {
+			boxes = append(boxes, b.ID)
+		}
+	}
+	return boxes
 }

@@ -32,6 +32,22 @@ type Facts struct {
 	Outlook p2p.Outlook
 	Walls   map[ident.BoxID]p2p.Wall
 	Disk    Disk
+	// Outcast says that this box was given up by the others, nil when it was not.
+	Outcast *Outcast
+	// Returns are boxes that were given up and ask here to come home.
+	Returns []Return
+}
+
+// Outcast is what a box knows that was given up.
+type Outcast struct {
+	Since time.Time
+	At    string // box and house where somebody can let it in again
+}
+
+// Return is a box that was given up and is back.
+type Return struct {
+	Box, House string
+	Since      time.Time
 }
 
 // Circle is what the directory says, without what is secret.

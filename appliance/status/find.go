@@ -15,9 +15,8 @@ const (
 	clockSkew = 2 * time.Minute
 	// settleIn is how long after a start missing bytes are not yet told: they are being counted.
 	settleIn = 5 * time.Minute
-	// A disk is full below fullBytes, and nearly so below a tenth or lowBytes, whatever is less.
-	fullBytes = 64 << 20
-	lowBytes  = 10 << 30
+	// A disk is full below FullBytes, and nearly so below a tenth or lowBytes, whatever is less.
+	lowBytes = 10 << 30
 )
 
 // one is the only finding, about pairs of names and texts.
@@ -252,7 +251,7 @@ func findTrouble(s *scene) []finding {
 func findDisk(full bool) func(*scene) []finding {
 	return func(s *scene) []finding {
 		d := s.Disk
-		isFull := d.Free < fullBytes
+		isFull := d.Free < FullBytes
 		isLow := d.Free < min(d.Total/10, lowBytes)
 		if d.Total == 0 || full != isFull || !isFull && !isLow {
 			return nil
@@ -288,4 +287,22 @@ func findOutside(s *scene) []finding {
 		return one("away", listWords(away))
 	}
 	return nil
+}
+
+func findGivenUp(s *scene) []finding {
+	if s.Outcast == nil {
+		return nil
+	}
+	f := s.aboutBox(s.Self, "since", s.Outcast.Since.In(s.Now.Location()).Format("2 January"), "at", s.Outcast.At)
+	f.since = s.Outcast.Since
+	return []finding{f}
+}
+
+func findReturned(s *scene) (list []finding) {
+	for _, r := range s.Returns {
+		f := about("box", r.Box, "house", r.House, "since", When(r.Since, s.Now))
+		f.since = r.Since
+		list = append(list, f)
+	}
+	return list
 }

@@ -46,6 +46,8 @@ type Config struct {
 	Reach   func(ident.BoxID) p2p.Reach
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
+	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
+	Home func() (*Outcast, []Return)
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -133,6 +135,9 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 			f.Walls[b.ID] = w.cfg.Reach(b.ID).Wall
 		}
 	}
+	if w.cfg.Home != nil {
+		f.Outcast, f.Returns = w.cfg.Home()
+	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {
 			w.cfg.Logger.Warn("room of the disk is not known", "err", err)
@@ -140,6 +145,13 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	}
 	return f, nil
 }
+
+// The room of a disk. Below ReserveBytes no files are taken any more, so that the box
+// itself goes on; it counts as full a little before.
+const (
+	ReserveBytes = 64 << 20
+	FullBytes    = ReserveBytes + 16<<20
+)
 
 // DiskOf returns the room of the file system that holds dir.
 func DiskOf(dir string) (Disk, error) {

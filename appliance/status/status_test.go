@@ -151,6 +151,10 @@ func faultScenes() map[Code]Facts {
 		}),
 	}
 	full, low, clock, gone, outside := whole(3), whole(3), whole(3), whole(3), away(whole(3), 3)
+	lost, back := away(whole(2), 2), whole(1)
+	lost.Outcast = &Outcast{Since: noon.Add(-30 * time.Hour), At: "box 2 at Mill Lane"}
+	back.Returns = []Return{{Box: "box 2", House: "Mill Lane", Since: noon.Add(-time.Hour)}}
+	f[CodeGivenUp], f[CodeReturned] = lost, back
 	full.Disk = Disk{Total: 32e9, Free: 3e6}
 	low.Disk = Disk{Total: 32e9, Free: 2e9}
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()

@@ -25,6 +25,8 @@ const (
 	CodeListMended     Code = "list-mended"
 	CodeLogMended      Code = "log-mended"
 	CodeOutside        Code = "nobody-outside"
+	CodeGivenUp        Code = "given-up"
+	CodeReturned       Code = "box-is-back"
 )
 
 const nothingLost = "Nothing is lost."
@@ -36,6 +38,13 @@ func table() []row {
 
 func dangers() []row {
 	return []row{{
+		code: CodeGivenUp, weight: Danger, find: findGivenUp,
+		what:  "The others took {box} for lost on {since}, and went on without it.",
+		lost:  nothingLost + " What only this box has is kept here, and is not at another house yet.",
+		heals: "As soon as one of them lets it in again, everything is brought together.",
+		do:    "Call whoever looks after {at}: their box asks whether this one may come home.",
+		help:  "Any friend in the circle.",
+	}, {
 		code: CodeBytesMissing, weight: Danger, find: findBytesMissing,
 		what:  "Parts of {spaces} are at no house that is in reach.",
 		lost:  "Not as long as a house that is away has them.{away}",
@@ -68,6 +77,13 @@ func dangers() []row {
 
 func cares() []row {
 	return []row{{
+		code: CodeReturned, weight: Care, find: findReturned,
+		what:  "{box} at {house}, which was taken for lost, is back since {since} with all it has.",
+		lost:  nothingLost + " What it alone had comes along.",
+		heals: "Nothing by itself: somebody here has to let it in.",
+		do:    "If {box} was never in strange hands, let it come home: redhen invite --approve \"{box}\".",
+		help:  "The keeper of this box.",
+	}, {
 		code: CodeLogDamaged, weight: Care, find: findStopped(isLogLost),
 		what:  "The disk of {box} at {house} damaged what the box had noted last.",
 		lost:  "Nothing that another house has too. What was written at {house} alone in the last moments may be.",

@@ -4,27 +4,23 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"redhen/appliance/api"
 	"redhen/appliance/status"
+	"redhen/provision/p2p"
 )
 
-// checkup is what redhen doctor shows as JSON.
-type checkup struct {
-	Circle string         `json:"circle"`
-	Key    string         `json:"key"` // of the circle, for a rented relay
-	House  string         `json:"house"`
-	Houses []houseCheckup `json:"houses"`
+// findings are what doctor shows.
+type findings struct {
+	Box    api.Box        `json:"box"`
+	Houses []status.House `json:"houses,omitempty"`
+	Faults []status.Fault `json:"faults,omitempty"`
 
 	Strangers status.Strangers `json:"strangers"`
-}
-
-type houseCheckup struct {
-	House   string         `json:"house"`
-	Here    bool           `json:"here,omitempty"`
-	Reached status.Reached `json:"reached"`
-	Way     status.Way     `json:"way"`
+	Key       string           `json:"key,omitempty"` // of the circle, for a rented relay
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -35,15 +31,19 @@ func (a *app) doctorCommand() *cobra.Command {
 			if strangers != "" {
 				return a.setStrangers(cmd.Context(), strangers)
 			}
-			r, err := a.box().Status(cmd.Context())
+			box, err := a.box().Box(cmd.Context())
 			if err != nil {
 				return err
 			}
-			c := checkup{Circle: r.Circle, Key: r.Key, House: r.House, Strangers: r.Strangers}
-			for _, h := range r.Houses {
-				c.Houses = append(c.Houses, houseCheckup{h.Name, h.Here, h.Reached, h.Way})
+			f := findings{Box: box}
+			if box.Claimed {
+				r, err := a.box().Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				f.Houses, f.Faults, f.Strangers, f.Key = r.Houses, r.Faults, r.Strangers, r.Key
 			}
-			return a.show(c, func(w io.Writer) { tellCheckup(w, c) })
+			return a.show(f, f.tell)
 		},
 	}
 	cmd.Flags().StringVar(&strangers, "strangers", "", "on or off: may strangers help the boxes to find each other while no house can be called")
@@ -63,18 +63,63 @@ func (a *app) setStrangers(ctx context.Context, word string) error {
 	return a.done("Strangers do not help this box any more.")
 }
 
-func tellCheckup(w io.Writer, c checkup) {
-	for _, h := range c.Houses {
-		fmt.Fprintf(w, "%s: %s\n", h.House, h.Reached.Words)
-		if h.Way.Why != "" {
-			fmt.Fprintf(w, "    %s\n", h.Way.Why)
-		}
-		if h.Way.Do != "" {
-			fmt.Fprintf(w, "    What would help: %s\n", h.Way.Do)
+// tell says how this box is called, how it reaches the others, and what is wrong.
+func (f findings) tell(w io.Writer) {
+	if f.Box.Pages != "" {
+		fmt.Fprintf(w, "The pages are at %s\n", pageLink(f.Box.Pages))
+	} else {
+		fmt.Fprintln(w, "This box shows no pages: it was started with --http \"\".")
+	}
+	fmt.Fprintln(w, callable(f.Box))
+	if !f.Box.Claimed {
+		fmt.Fprintln(w, "It is in no circle. Begin one with redhen found, or join one with redhen join.")
+	}
+	for _, h := range f.Houses {
+		fmt.Fprintf(w, "\n%s\n", reach(h))
+	}
+	if f.Strangers.Words != "" {
+		fmt.Fprintf(w, "\n%s\n", f.Strangers.Words)
+	}
+	tellFaults(w, f.Faults)
+	if f.Box.Claimed && len(f.Faults) == 0 {
+		fmt.Fprintln(w, "\nNothing else is wrong.")
+	}
+	if f.Key != "" {
+		fmt.Fprintf(w, "\nFor a relay on a rented server: redhen relay --allow %s\n", f.Key)
+	}
+}
+
+// callable says where other boxes may call this one.
+func callable(b api.Box) string {
+	var outside, inside []string
+	for _, a := range b.Addresses {
+		if p2p.IsPublic(a.Addr()) {
+			outside = append(outside, a.String())
+		} else {
+			inside = append(inside, a.String())
 		}
 	}
-	if c.Strangers.Words != "" {
-		fmt.Fprintln(w, c.Strangers.Words)
+	said := fmt.Sprintf("Other boxes call this one on port %d, by TCP and UDP.", b.Port)
+	if len(inside) > 0 {
+		said += " In this house it is at " + strings.Join(inside, ", ") + "."
 	}
-	fmt.Fprintf(w, "For a relay on a rented server: redhen relay --allow %s\n", c.Key)
+	if len(outside) > 0 {
+		return said + " From the internet it may be called at " + strings.Join(outside, ", ") + "."
+	}
+	return said + " It knows no address at which the internet could call it: it calls the others itself."
+}
+
+// reach says how a house is reached, why not better, and what would help.
+func reach(h status.House) string {
+	said := h.Name + ": " + h.Reached.Words + "."
+	if !h.Reached.Since.IsZero() && h.Reached.How != status.Away {
+		said += " So it is since " + h.Reached.Since.Local().Format("15:04 on 2 January") + "."
+	}
+	if h.Way.Why != "" {
+		said += "\n    " + h.Way.Why
+	}
+	if h.Way.Do != "" {
+		said += "\n    What would help: " + h.Way.Do
+	}
+	return said
 }

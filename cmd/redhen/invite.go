@@ -113,7 +113,17 @@ func (a *app) showPending(ctx context.Context) error {
 			fmt.Fprintln(w, "Nobody waits to be let in.")
 		}
 		for _, b := range inv.Waiting {
+			if b.Back {
+				fmt.Fprintf(w, "%s at %s was given up, and is back since %s with all it has. Let it come home with redhen invite --approve %s.\n\n", b.Box, b.House, b.Since.Format("15:04"), b.Box)
+				continue
+			}
 			fmt.Fprintf(w, "%s at %s, kept by %s, waits since %s (ID %s):\n\n    %s\n\n", b.Box, b.House, b.Keeper, b.Since.Format("15:04"), b.ID, wordsLine(b.Words))
+			if b.Known {
+				fmt.Fprintf(w, "%s is in the circle already, and gave the right password.\n", b.Keeper)
+			}
+			if b.SameHouse {
+				fmt.Fprintf(w, "%s has a box already: the two would burn together.\n", b.House)
+			}
 		}
 		for _, t := range inv.Tickets {
 			if t.State == "open" {

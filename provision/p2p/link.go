@@ -117,6 +117,20 @@ func (h *Host) SetMembers(members []Member) error {
 	return nil
 }
 
+// SetDeparted tells which boxes left the circle and may come home: they may connect,
+// but use nothing that is not for Departed. They are never dialled.
+func (h *Host) SetDeparted(boxes []ident.BoxID) error {
+	if len(boxes) > MaxDeparted {
+		return fmt.Errorf("set departed: %d boxes: more than %d", len(boxes), MaxDeparted)
+	}
+	h.guests.setDeparted(boxes)
+	h.sweep()
+	return nil
+}
+
+// MaxDeparted bounds the boxes that SetDeparted takes.
+const MaxDeparted = 1024
+
 // sweep closes the connections of those who may not stay.
 func (h *Host) sweep() {
 	for _, c := range h.h.Network().Conns() {

@@ -116,6 +116,8 @@ const (
 	// has connected to it.
 	tenants
 	all
+	// Departed are the members and the boxes given to SetDeparted.
+	Departed
 )
 
 // Host is the one libp2p host of a box. Its methods may be called from any

@@ -222,6 +222,88 @@ func (c *Circle) Gone(ctx context.Context, name string, replacement ident.BoxID)
 	return errors.New("too few keepers to declare the box gone")
 }
 
+// TakeOver has a box go on without those that are down, as its keeper says.
+func (c *Circle) TakeOver(ctx context.Context, name string) error {
+	b := c.Box(name)
+	var lost []ident.BoxID
+	for _, o := range c.All() {
+		if o.Node == nil {
+			lost = append(lost, o.Key.BoxID())
+		}
+	}
+	return b.TakeOver(ctx, lost...)
+}
+
+// TakeOver has the box go on without others, as its keeper says.
+func (b *Box) TakeOver(ctx context.Context, lost ...ident.BoxID) error {
+	return b.Node.TakeOver(ctx, lost, b.SignTakeover(lost...))
+}
+
+// SignTakeover signs that the box goes on without others, with its keeper's key.
+func (b *Box) SignTakeover(lost ...ident.BoxID) func(directory.View) (roster.Change, error) {
+	return func(v directory.View) (roster.Change, error) {
+		r := v.Roster()
+		body := roster.TakeoverBody{Circle: r.Circle(), Box: b.Key.BoxID(), Era: r.Era() + 1, Head: r.Head(), Time: 3}
+		for _, m := range r.Members() {
+			if slices.Contains(lost, m.ID) {
+				body.Lost = append(body.Lost, roster.Lost{Box: m.ID, Rev: m.Rev})
+			}
+		}
+		return roster.NewTakeover(body, b.Key, b.Keeper), nil
+	}
+}
+
+// Home lets a box come back that the others went on without: one that was given up is
+// admitted again, and any gets its new place in the circle.
+func (c *Circle) Home(ctx context.Context, name string) error {
+	b := c.Box(name)
+	var at *Box
+	for _, o := range c.Up() {
+		if o != b {
+			at = o
+			break
+		}
+	}
+	var circle ident.CircleID
+	var box roster.Box
+	var active bool
+	var boxes []ident.BoxID
+	replica := ident.ReplicaID(0)
+	err := at.Node.Directory(func(v directory.View) error {
+		circle = v.Roster().Circle()
+		box, _ = v.Roster().Box(b.Key.BoxID())
+		active = v.Roster().Active(box.ID)
+		for _, m := range v.Roster().Members() {
+			boxes = append(boxes, m.ID)
+		}
+		p, _ := v.Placement(ident.CircleShard)
+		for _, r := range p.Replicas {
+			if r.Box == box.ID {
+				replica = r.ID
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !active {
+		change := roster.NewAdmit(roster.AdmitBody{
+			Circle: circle, Inviter: at.Key.BoxID(), Box: box.ID, Rev: box.Rev, BoxName: box.Name,
+			House: box.House, Keeper: box.Keeper, KeeperKey: box.KeeperKey, Time: 4,
+		}, at.Key, b.Key)
+		out, err := at.Node.Command(ctx, directory.Command{Admit: &directory.Admit{Change: change}})
+		if err != nil {
+			return err
+		}
+		if out.Code != directory.Done {
+			return fmt.Errorf("admit %s again: %s", name, out.Code)
+		}
+		replica = out.Replica
+	}
+	return b.Node.Rejoin(ctx, replica, boxes)
+}
+
 // SpaceID is the number of the space of a name.
 func SpaceID(name string) ident.ShardID {
 	id := ident.ShardID(0x1000) + ident.ShardID(len(name))<<32
