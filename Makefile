@@ -35,7 +35,7 @@ clients: ## real programs at a real circle: litmus, rclone, cadaver, curl; pulle
 	$(GO) test -count=1 -timeout 12m ./cmd/redhen/clients/
 
 nat: ## real boxes in network namespaces behind the kernel's NAT; needs root
-	$(GO) test -count=1 -v -timeout 12m ./cmd/redhen/nat/ | grep -vE '^=== '
+	$(GO) test -count=1 -v -timeout 30m ./cmd/redhen/nat/ | grep -vE '^=== '
 
 fire: build ## the scripted fire, with real processes; N=20 repeats it
 	$(REDHEN) fire --times $(or $(N),1)

@@ -25,7 +25,7 @@ func TestDoctorSaysWhatWouldHelp(t *testing.T) {
 			{Name: "Hill Farm", Reached: status.Reached{How: status.Away, Words: "not since 14:02", Since: at}},
 		},
 		Strangers: status.Strangers{Words: "A relay passes it on."}, Key: "0a0b",
-		Faults:    []status.Fault{{What: "It rains.", Lost: "Nothing is lost.", Heals: "It will stop.", Do: "Wait."}},
+		Faults: []status.Fault{{What: "It rains.", Lost: "Nothing is lost.", Heals: "It will stop.", Do: "Wait."}},
 	}
 	var out strings.Builder
 	f.tell(&out)
