@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim clients phone fire e2e torture bench fuzz clean
+.PHONY: all build deb setup demo test check unit sim clients phone nat fire e2e torture bench fuzz clean
 
 all: build
 
@@ -32,7 +32,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 	$(GO) mod tidy -diff
 
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -e /cmd/redhen/clients -e /cmd/redhen/phone)
+	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -E '/cmd/redhen/(clients|phone|nat)$$')
 
 # Whole circles from random seeds: three houses and more, and two that give each other up.
 SIMS := 'TestRandomCircles$$' 'TestRandomTwoHouses$$'
@@ -55,6 +55,8 @@ phone: ## the pages in a real browser that plays a phone: the short story
 
 e2e: ## the whole of it: by day and night, at the desk, without scripts; pictures of every page are in out/screens
 	$(GO) test -count=1 -timeout 20m ./cmd/redhen/phone/
+nat: ## real boxes in network namespaces behind the kernel's NAT; needs root
+	$(GO) test -count=1 -v -timeout 30m ./cmd/redhen/nat/ | grep -vE '^=== '
 
 fire: build ## the scripted fire, with real processes; N=20 repeats it
 	$(REDHEN) fire --times $(or $(N),1)

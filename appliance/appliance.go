@@ -51,6 +51,8 @@ type Config struct {
 	LAN    bool         // find members, and answer for names, on the local network; ask the router for a port
 	Logger *slog.Logger // nil = none
 
+	Relays []p2p.Rented // relays that belong to no circle, through which this one may be reached
+
 	PromoteAfter time.Duration // see raftnode.Config
 
 	Radio func() (wifi.Radio, error) // opens the Wi-Fi radio, fs.ErrNotExist while there is none; nil = somebody else looks after it
@@ -173,6 +175,7 @@ func (a *Appliance) openLinks() (err error) {
 	a.host, err = p2p.New(a.cfg.Underlay(p2p.Config{
 		Key: a.key, Port: a.cfg.P2P, ListenIP: a.cfg.Listen, Dir: a.cfg.Dir,
 		MDNS: a.cfg.LAN, PortMap: a.cfg.LAN, Logger: a.log,
+		Strangers: a.cfg.LAN && strangersAllowed(a.cfg.Dir, a.log),
 	}))
 	if err != nil {
 		return err
@@ -223,9 +226,12 @@ func (a *Appliance) openPeople() (err error) {
 		return err
 	}
 	a.start = a.openStart()
+	a.host.UseRelays(a.cfg.Relays, a.circle.Chain)
 	a.home = home.New(home.Config{Key: a.key, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
+		Strangers: a.host.Strangers, Relays: a.host.HeldRelays,
+		Outside: a.host.Outside, Outlook: a.host.Outlook, Reach: a.host.ReachOf,
 		Disk:         func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 		Hardware:     func() status.Hardware { return status.ReadHardware(a.cfg.Machine, absolute(a.cfg.Dir)) },
 		WifiTrouble:  a.wifiTrouble,

@@ -151,7 +151,8 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 // localDoor is for programs on this machine that may open the socket.
 func (a *Appliance) localDoor() http.Handler {
 	return api.New(api.Config{
-		Box: a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
+		SetStrangers: a.SetStrangers,
+		Box:          a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
 	})
 }
 

@@ -98,6 +98,11 @@ const (
 	StageAdmitted   = "admitted"
 )
 
+// Switch is a setting that is on or off.
+type Switch struct {
+	On bool `json:"on"`
+}
+
 // Word is one of the four that both sides of a pairing show.
 type Word struct {
 	Picture string `json:"picture"`

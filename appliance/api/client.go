@@ -109,6 +109,12 @@ func (c *Client) Status(ctx context.Context) (status.Report, error) {
 	return got[status.Report](ctx, c, "GET", "/v1/status", nil)
 }
 
+// SetStrangers lets strangers help boxes to find each other, or not.
+func (c *Client) SetStrangers(ctx context.Context, on bool) error {
+	_, err := got[struct{}](ctx, c, "PUT", "/v1/strangers", Switch{on})
+	return err
+}
+
 // Diary asks for the newest lines of the diary.
 func (c *Client) Diary(ctx context.Context, limit int) ([]status.Line, error) {
 	return got[[]status.Line](ctx, c, "GET", fmt.Sprintf("/v1/diary?limit=%d", limit), nil)

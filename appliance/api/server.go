@@ -45,7 +45,9 @@ type Config struct {
 	Spaces Spaces
 	Care   Care
 	Drills Drills
-	Logger *slog.Logger
+	// SetStrangers switches the help of strangers on or off.
+	SetStrangers func(on bool) error
+	Logger       *slog.Logger
 }
 
 // Home is where boxes wait that were given up and are back; *home.Home is one.
@@ -77,6 +79,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("POST /v1/drill", s.drill)
 	handle("GET /v1/drill", s.lastDrill)
 	handle("PUT /v1/drill/consent", s.consent)
+	handle("PUT /v1/strangers", s.setStrangers)
 	handle("POST /v1/found", s.found)
 	mux.HandleFunc("POST /v1/join", s.join)
 	handle("GET /v1/invites", s.invites)
@@ -157,6 +160,14 @@ func (s *server) report(r *http.Request) (any, error) {
 		return nil, circle.ErrNoCircle
 	}
 	return s.Status.Report(r.Context())
+}
+
+func (s *server) setStrangers(r *http.Request) (any, error) {
+	var in Switch
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	return nil, s.SetStrangers(in.On)
 }
 
 func (s *server) diary(r *http.Request) (any, error) {

@@ -37,6 +37,18 @@ func (c *Circle) Roster() (r *roster.State) {
 	return r
 }
 
+// Chain returns the circle's signed changes, encoded, nil in no circle: what a rented
+// relay is shown.
+func (c *Circle) Chain() (raw [][]byte) {
+	_ = c.look(func(v directory.View) error { // without a circle there is none
+		for _, change := range v.Changes(0, roster.MaxChanges) {
+			raw = append(raw, roster.Encode(change))
+		}
+		return nil
+	})
+	return raw
+}
+
 // InviteBox makes a ticket for one box; zero ttl is ten minutes.
 func (c *Circle) InviteBox(ttl time.Duration) (ticket.Ticket, error) {
 	return c.Invite(pair.Terms{TTL: ttl})

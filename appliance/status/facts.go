@@ -23,6 +23,14 @@ type Facts struct {
 	Links []p2p.Link
 	// Outside says that some box of the circle can be reached from the internet.
 	Outside bool
+	// StrangersOn: strangers may help boxes to find each other; StrangersUsed: they do now.
+	StrangersOn, StrangersUsed bool
+	// Relays are those that belong to no circle and through which this box is reached.
+	Relays []p2p.Rented
+	// Outlook is what this box knows of its own way out and in, Walls what others said of
+	// theirs; both may be missing.
+	Outlook p2p.Outlook
+	Walls   map[ident.BoxID]p2p.Wall
 	Disk    Disk
 	// Hardware is the machine that this box runs on.
 	Hardware Hardware
@@ -50,6 +58,7 @@ type Return struct {
 
 // Circle is what the directory says, without what is secret.
 type Circle struct {
+	Key       ident.CircleID // by which others know it
 	Name      string
 	Houses    []HouseFacts // those with active boxes
 	Boxes     []BoxFacts   // active ones
@@ -103,7 +112,7 @@ func ReadCircle(v directory.View) (Circle, error) {
 	if r == nil {
 		return Circle{}, errors.New("status: this box is in no circle")
 	}
-	c := Circle{Name: r.Name(), Spaces: []SpaceFacts{{ID: ident.CircleShard, Copies: circleCopies}}}
+	c := Circle{Key: r.Circle(), Name: r.Name(), Spaces: []SpaceFacts{{ID: ident.CircleShard, Copies: circleCopies}}}
 	for _, h := range r.Houses() {
 		c.Houses = append(c.Houses, HouseFacts{h.ID, h.Name})
 	}

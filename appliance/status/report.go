@@ -34,8 +34,9 @@ const (
 // Report is how a circle is, seen from one box at one moment.
 type Report struct {
 	Circle string    `json:"circle"`
-	Box    string    `json:"box"`   // that reports
-	House  string    `json:"house"` // of that box
+	Key    string    `json:"key,omitempty"` // of the circle, for a rented relay
+	Box    string    `json:"box"`           // that reports
+	House  string    `json:"house"`         // of that box
 	Time   time.Time `json:"time"`
 
 	Safe     Verdict `json:"safe"`
@@ -49,6 +50,8 @@ type Report struct {
 
 	// Machine is what this box runs on.
 	Machine Machine `json:"machine"`
+	// Strangers says how far people outside the circle help its boxes to find each other.
+	Strangers Strangers `json:"strangers"`
 }
 
 // House is one house of the circle.
@@ -57,7 +60,9 @@ type House struct {
 	Here bool   `json:"here,omitempty"`
 	// Reached is how the house's best reached box is.
 	Reached Reached `json:"reached"`
-	Boxes   []Box   `json:"boxes"`
+	// Way says why it is reached as it is, and what would help.
+	Way   Way   `json:"way"`
+	Boxes []Box `json:"boxes"`
 	// Spaces counts those that the house has completely, of the circle's spaces.
 	Spaces int `json:"spaces"`
 }
@@ -139,8 +144,10 @@ func (s Space) Complete() bool {
 // Build makes the report of the facts. It is pure.
 func Build(f Facts) Report {
 	t := newTally(f)
-	r := Report{Circle: f.Circle.Name, Time: f.Now, Spaces: t.spaces(), Machine: f.Hardware.machine()}
+	r := Report{Circle: f.Circle.Name, Key: string(f.Circle.Key), Time: f.Now, Spaces: t.spaces(), Machine: f.Hardware.machine()}
 	r.Houses = t.houses(r.Spaces)
+	t.explainWays(r.Houses)
+	r.Strangers = strangersWords(f)
 	for _, b := range f.Circle.Boxes {
 		if b.ID == f.Self {
 			r.Box, r.House = b.Name, t.houseName(b.House)

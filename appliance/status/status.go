@@ -36,6 +36,14 @@ type Config struct {
 	Links func() []p2p.Link
 	// Outside tells whether some box of the circle can be reached from the internet; nil: yes.
 	Outside func() bool
+	// Strangers tells whether strangers may help boxes to find each other, and whether they do
+	// now; Relays the rented ones through which this box is reached; nil: no.
+	Strangers func() (on, used bool)
+	Relays    func() []p2p.Rented
+	// Outlook and Reach tell what keeps this box and others from being called from the
+	// internet; nil: not known. (*p2p.Host).Outlook and ReachOf fit.
+	Outlook func() p2p.Outlook
+	Reach   func(ident.BoxID) p2p.Reach
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
 	// Hardware tells of the machine; nil: not known. See ReadHardware.
@@ -131,6 +139,18 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	}
 	if w.cfg.Outside != nil {
 		f.Outside = w.cfg.Outside()
+	}
+	if w.cfg.Strangers != nil {
+		f.StrangersOn, f.StrangersUsed = w.cfg.Strangers()
+	}
+	if w.cfg.Relays != nil {
+		f.Relays = w.cfg.Relays()
+	}
+	if w.cfg.Outlook != nil && w.cfg.Reach != nil {
+		f.Outlook, f.Walls = w.cfg.Outlook(), map[ident.BoxID]p2p.Wall{}
+		for _, b := range f.Circle.Boxes {
+			f.Walls[b.ID] = w.cfg.Reach(b.ID).Wall
+		}
 	}
 	if w.cfg.Home != nil {
 		f.Outcast, f.Returns = w.cfg.Home()

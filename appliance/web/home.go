@@ -83,7 +83,7 @@ func (q *request) rank(s status.Space) int {
 }
 
 // homeRow is one box in the table below the drawing.
-type homeRow struct{ House, Box, Reached, Seen, Room string }
+type homeRow struct{ House, Box, Reached, Why, Do, Seen, Room string }
 
 func (q *request) home() (h home) {
 	r, err := q.cfg.Status.Report(q.r.Context())
@@ -119,8 +119,11 @@ func (q *request) home() (h home) {
 func (h *home) tabulate(q *request) {
 	for _, house := range h.Houses {
 		h.Broken = h.Broken || house.Reached.How == status.Through || house.Reached.How == status.Away
-		for _, b := range house.Boxes {
+		for i, b := range house.Boxes {
 			row := homeRow{House: house.Name, Reached: b.Reached.Words, Room: "–", Seen: "–"}
+			if i == 0 && (house.Way.Do != "" || house.Reached.How == status.Through) {
+				row.Why, row.Do = house.Way.Why, house.Way.Do
+			}
 			if len(house.Boxes) > 1 || b.Name != house.Name {
 				row.Box = b.Name
 			}

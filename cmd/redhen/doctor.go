@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -17,12 +18,19 @@ type findings struct {
 	Box    api.Box        `json:"box"`
 	Houses []status.House `json:"houses,omitempty"`
 	Faults []status.Fault `json:"faults,omitempty"`
+
+	Strangers status.Strangers `json:"strangers"`
+	Key       string           `json:"key,omitempty"` // of the circle, for a rented relay
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "doctor", Short: "What keeps a house from being reached", Args: cobra.NoArgs,
+	var strangers string
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "How each house is reached, why so, and what would help", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if strangers != "" {
+				return a.setStrangers(cmd.Context(), strangers)
+			}
 			box, err := a.box().Box(cmd.Context())
 			if err != nil {
 				return err
@@ -33,11 +41,26 @@ func (a *app) doctorCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				f.Houses, f.Faults = r.Houses, r.Faults
+				f.Houses, f.Faults, f.Strangers, f.Key = r.Houses, r.Faults, r.Strangers, r.Key
 			}
 			return a.show(f, f.tell)
 		},
 	}
+	cmd.Flags().StringVar(&strangers, "strangers", "", "on or off: may strangers help the boxes to find each other while no house can be called")
+	return cmd
+}
+
+func (a *app) setStrangers(ctx context.Context, word string) error {
+	if word != "on" && word != "off" {
+		return &usageError{fmt.Errorf("--strangers %q: want on or off", word)}
+	}
+	if err := a.box().SetStrangers(ctx, word == "on"); err != nil {
+		return err
+	}
+	if word == "on" {
+		return a.done("Strangers may help this box to find the others, while no house can be called. They learn where it is, and can read nothing.")
+	}
+	return a.done("Strangers do not help this box any more.")
 }
 
 // tell says how this box is called, how it reaches the others, and what is wrong.
@@ -52,13 +75,17 @@ func (f findings) tell(w io.Writer) {
 		fmt.Fprintln(w, "It is in no circle. Begin one with redhen found, or join one with redhen join.")
 	}
 	for _, h := range f.Houses {
-		if !h.Here {
-			fmt.Fprintf(w, "\n%s\n", reach(h, f.Box.Port))
-		}
+		fmt.Fprintf(w, "\n%s\n", reach(h))
+	}
+	if f.Strangers.Words != "" {
+		fmt.Fprintf(w, "\n%s\n", f.Strangers.Words)
 	}
 	tellFaults(w, f.Faults)
 	if f.Box.Claimed && len(f.Faults) == 0 {
 		fmt.Fprintln(w, "\nNothing else is wrong.")
+	}
+	if f.Key != "" {
+		fmt.Fprintf(w, "\nFor a relay on a rented server: redhen relay --allow %s\n", f.Key)
 	}
 }
 
@@ -79,23 +106,20 @@ func callable(b api.Box) string {
 	if len(outside) > 0 {
 		return said + " From the internet it may be called at " + strings.Join(outside, ", ") + "."
 	}
-	return said + fmt.Sprintf(" It knows no address at which the internet could call it: it calls the others itself, and where no router lets calls in,"+
-		" a friend's house passes everything on. To be called directly, have the router pass port %d through, or switch on “UPnP” there.", b.Port)
+	return said + " It knows no address at which the internet could call it: it calls the others itself."
 }
 
 // reach says how a house is reached, why not better, and what would help.
-func reach(h status.House, port int) string {
+func reach(h status.House) string {
 	said := h.Name + ": " + h.Reached.Words + "."
 	if !h.Reached.Since.IsZero() && h.Reached.How != status.Away {
 		said += " So it is since " + h.Reached.Since.Local().Format("15:04 on 2 January") + "."
 	}
-	switch h.Reached.How {
-	case status.Through:
-		return said + fmt.Sprintf(" Neither router lets the other's calls in, so %s passes everything on, and can read nothing of it."+
-			" It is slower, and ends when %s is off. Have one of the two routers pass the port of its box through (here %d).", h.Reached.Via, h.Reached.Via, port)
-	case status.Away:
-		return said + " It does not answer at any address that is known, nor through a friend's house. If power and internet are on there," +
-			" have its keeper run redhen doctor at that box."
+	if h.Way.Why != "" {
+		said += "\n    " + h.Way.Why
+	}
+	if h.Way.Do != "" {
+		said += "\n    What would help: " + h.Way.Do
 	}
 	return said
 }

@@ -29,6 +29,7 @@ type runFlags struct {
 	http, listen, log string
 	boot              string
 	p2p               int
+	relays            []string
 	noLAN, withParent bool
 	panel, wifi       bool
 	promoteAfter      time.Duration
@@ -47,6 +48,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.wifi, "wifi", false, "join the Wi-Fi networks that the card names, where nothing else looks after the radio")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "the one IP address for the other boxes (default all)")
 	cmd.Flags().BoolVar(&f.noLAN, "no-lan", false, "do not look for boxes on the local network, nor answer for names on it")
+	cmd.Flags().StringSliceVar(&f.relays, "relay", nil, "a rented relay, NAME@ADDRESS:PORT as redhen relay prints it; the other boxes of the circle learn of it")
 	cmd.Flags().StringVar(&f.log, "log", "info", "what to log: debug, info, warn, error")
 	cmd.Flags().DurationVar(&f.promoteAfter, "promote-after", 0, "unbroken contact before two houses decide together (default 10m)")
 	cmd.Flags().BoolVar(&f.withParent, "with-parent", false, "end when the input ends")
@@ -76,6 +78,13 @@ func (f runFlags) config(dir string, errs io.Writer) (appliance.Config, error) {
 			return cfg, &usageError{fmt.Errorf("--listen %q: want an IP address", f.listen)}
 		}
 		cfg.Listen = ip
+	}
+	for _, text := range f.relays {
+		r, err := p2p.ParseRented(text)
+		if err != nil {
+			return cfg, &usageError{fmt.Errorf("--relay: %w", err)}
+		}
+		cfg.Relays = append(cfg.Relays, r)
 	}
 	if f.p2p < 0 || f.p2p > 65535 {
 		return cfg, &usageError{fmt.Errorf("--p2p %d: want a port", f.p2p)}

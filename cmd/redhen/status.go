@@ -52,6 +52,9 @@ func (a *app) startWords(ctx context.Context, noReport error) error {
 func tellReport(w io.Writer, r status.Report) {
 	fmt.Fprintf(w, "safe: %s\n%s\n\n", r.Safe, r.Sentence)
 	tellHouses(w, r)
+	if r.Strangers.Words != "" {
+		fmt.Fprintln(w, r.Strangers.Words)
+	}
 	fmt.Fprintln(w)
 	for _, s := range r.Spaces {
 		fmt.Fprintln(w, s.Words)

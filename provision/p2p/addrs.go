@@ -33,13 +33,15 @@ func isDirect(c network.Conn) bool {
 	return err != nil
 }
 
-// transportAddrs returns the multiaddrs of one address, TCP first; QUIC only on an underlay.
-func (h *Host) transportAddrs(a netip.AddrPort) []ma.Multiaddr {
-	var out []ma.Multiaddr
-	if h.cfg.Underlay == nil {
-		out = append(out, tcpAddr(a))
-	}
-	return append(out, quicAddr(a))
+// transportAddrs returns the multiaddrs of one address, TCP first.
+func transportAddrs(a netip.AddrPort) []ma.Multiaddr {
+	return []ma.Multiaddr{tcpAddr(a), quicAddr(a)}
+}
+
+// isTCP reports whether an address is one of TCP.
+func isTCP(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_TCP)
+	return err == nil
 }
 
 func tcpAddr(a netip.AddrPort) ma.Multiaddr { return multiaddr(net.TCPAddrFromAddrPort(a)) }
@@ -77,6 +79,9 @@ func addrPort(m ma.Multiaddr) netip.AddrPort {
 	return netip.AddrPortFrom(a.Unmap(), uint16(port))
 }
 
+// relayDelay is the start that direct dials get before those through relays.
+const relayDelay = 500 * time.Millisecond
+
 // rank orders dials. On the local network TCP goes first, since it costs a quarter
 // of QUIC's CPU there; elsewhere QUIC does, since it passes NATs. Relays come last.
 func rank(addrs []ma.Multiaddr) []network.AddrDelay {
@@ -89,6 +94,11 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 		}
 	}
 	out := swarm.DefaultDialRanker(far)
+	for i, a := range out {
+		if _, err := a.Addr.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+			out[i].Delay = min(a.Delay, relayDelay)
+		}
+	}
 	for _, a := range near {
 		var d time.Duration
 		if _, err := a.ValueForProtocol(ma.P_TCP); err != nil {
@@ -100,7 +110,8 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 }
 
 // Addrs returns the addresses at which this box may be reached, best known first:
-// public ones, then those of the local network. TCP and QUIC share each port.
+// those where a member reached us from outside, other public ones, then those of the
+// local network. TCP and QUIC share each port.
 func (h *Host) Addrs() []netip.AddrPort {
 	var out []netip.AddrPort
 	all, ok := h.h.(interface{ AllAddrs() []ma.Multiaddr })
@@ -110,13 +121,18 @@ func (h *Host) Addrs() []netip.AddrPort {
 		}
 	}
 	out = append(out, h.seenAddrs()...)
+	h.mu.Lock()
+	out = append(out, h.mapped...)
+	open := h.verdict.open
+	h.mu.Unlock()
 	out = slices.DeleteFunc(out, func(a netip.AddrPort) bool {
 		ip := a.Addr()
 		return !ip.IsValid() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() ||
 			cgnat.Contains(ip) || ip.IsLoopback() && !h.cfg.Loopback
 	})
 	slices.SortStableFunc(out, func(a, b netip.AddrPort) int {
-		return cmp.Or(cmp.Compare(addrRank(a.Addr()), addrRank(b.Addr())), a.Compare(b))
+		return cmp.Or(order(slices.Contains(open, a), slices.Contains(open, b)),
+			cmp.Compare(addrRank(a.Addr()), addrRank(b.Addr())), a.Compare(b))
 	})
 	return slices.Compact(out)
 }
@@ -197,17 +213,19 @@ func (h *Host) keepRecord(ctx context.Context) {
 	defer t.Stop()
 	var saved time.Time
 	for {
-		if h.book.publish(h.Addrs(), h.Relays(), h.guests.doorUntil()) {
+		if h.book.publish(h.Addrs(), h.Relays(), h.guests.doorUntil(), h.ReachOf(h.self)) {
 			h.nudgeAll()
 			h.change()
+			poke(h.outside)
 		}
-		if h.book.due(saved) || ctx.Err() != nil {
+		ended := ctx.Err() != nil // asked once: what comes before the end is saved
+		if h.book.due(saved) || ended {
 			saved = time.Now()
 			if err := h.book.save(); err != nil {
 				h.log.Warn("address book not saved", "err", err)
 			}
 		}
-		if ctx.Err() != nil {
+		if ended {
 			return
 		}
 		select {

@@ -30,9 +30,8 @@ func TestAddrPort(t *testing.T) {
 }
 
 func TestBothTransportsOfAnAddressComeBack(t *testing.T) {
-	h := &Host{}
 	for _, want := range addrs("1.2.3.4:5", "[2001:db8::1]:5", "127.0.0.1:65535") {
-		got := h.transportAddrs(want)
+		got := transportAddrs(want)
 		if len(got) != 2 || addrPort(got[0]) != want || addrPort(got[1]) != want {
 			t.Errorf("%v: got %v", want, got)
 		}

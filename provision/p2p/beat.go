@@ -36,6 +36,7 @@ type echo struct {
 // conn is what we know of one connection with a member.
 type conn struct {
 	since time.Time
+	asked time.Time      // of the beat that waits for its echo; zero = none does. Guarded by Host.mu.
 	rtt   time.Duration  // smoothed; 0 = not measured. Guarded by Host.mu.
 	seen  netip.AddrPort // our address as the other saw it first. Guarded by Host.mu.
 }
@@ -53,11 +54,13 @@ func (h *Host) watch(ctx context.Context, wg *sync.WaitGroup) {
 				// A punch dials what is known here first: leave it nothing stale.
 				h.h.Peerstore().ClearAddrs(c.RemotePeer())
 			}
+			h.replaced(c)
 			start(c)
 			h.connected(boxID(c.RemotePeer()))
 			h.change()
 		},
 		DisconnectedF: func(_ network.Network, c network.Conn) {
+			h.lentGone(c)
 			h.nudge(boxID(c.RemotePeer()))
 			h.change()
 		},
@@ -67,12 +70,49 @@ func (h *Host) watch(ctx context.Context, wg *sync.WaitGroup) {
 	}
 }
 
+// replaced closes the connections that the other side has lost: it would not have
+// dialled otherwise. While they stand, nobody punches anew.
+func (h *Host) replaced(by network.Conn) {
+	if by.Stat().Direction != network.DirInbound || !h.guests.member(boxID(by.RemotePeer())) {
+		return
+	}
+	for _, c := range h.h.Network().ConnsToPeer(by.RemotePeer()) {
+		if c != by && (isDirect(c) || !isDirect(by)) && time.Since(c.Stat().Opened) > settle {
+			go c.Close() // a callback must not wait for another
+		}
+	}
+}
+
+// doubt closes the connections whose last beat is overdue: another one has just been
+// found dead or moved, so that it is our own line that changed. There is no use in
+// waiting for each to miss three.
+func (h *Host) doubt() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c, st := range h.conns {
+		if !st.asked.IsZero() && time.Since(st.asked) > h.cfg.Beat {
+			go c.Close()
+		}
+	}
+}
+
+// asking notes that a beat waits for its echo, or that none does.
+func (h *Host) asking(st *conn, since time.Time) {
+	h.mu.Lock()
+	st.asked = since
+	h.mu.Unlock()
+}
+
+// beatsWith reports whether we beat on connections with a box: members, and the relays
+// through which they reach us.
+func (h *Host) beatsWith(box ident.BoxID) bool { return h.guests.member(box) || h.guests.isRented(box) }
+
 // watchConn begins to beat on the connection unless that is done already.
 func (h *Host) watchConn(ctx context.Context, wg *sync.WaitGroup, c network.Conn) {
 	box := boxID(c.RemotePeer())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.conns[c] != nil || h.closed || c.IsClosed() || !h.guests.member(box) {
+	if h.conns[c] != nil || h.closed || c.IsClosed() || c.Stat().Limited || !h.beatsWith(box) {
 		return
 	}
 	st := &conn{since: time.Now()}
@@ -98,7 +138,7 @@ func (h *Host) forgetConn(c network.Conn, st *conn) {
 // beatOn beats until the connection ends or is found dead, and then closes it.
 func (h *Host) beatOn(ctx context.Context, c network.Conn, st *conn) {
 	box := boxID(c.RemotePeer())
-	for ctx.Err() == nil && !c.IsClosed() && h.guests.member(box) {
+	for ctx.Err() == nil && !c.IsClosed() && h.beatsWith(box) {
 		err := h.beats(ctx, c, st)
 		switch {
 		case ctx.Err() != nil || c.IsClosed():
@@ -106,10 +146,12 @@ func (h *Host) beatOn(ctx context.Context, c network.Conn, st *conn) {
 		case errors.Is(err, errMoved):
 			h.log.Info("own address changed, connecting anew", "box", box.Short())
 			c.Close()
+			h.doubt()
 			return
 		case isTimeout(err):
 			h.log.Info("connection is dead", "box", box.Short(), "addr", c.RemoteMultiaddr().String())
 			c.Close()
+			h.doubt()
 			return
 		}
 		// The other side may not know us as a member yet: no reason to hang up.
@@ -139,6 +181,7 @@ func (h *Host) beats(ctx context.Context, c network.Conn, st *conn) error {
 	for seq := uint64(1); ; seq++ {
 		sent := time.Now()
 		s.SetDeadline(sent.Add(patience))
+		h.asking(st, sent)
 		if err := wire.Write(s, beat{seq}); err != nil {
 			return err
 		}
@@ -146,6 +189,7 @@ func (h *Host) beats(ctx context.Context, c network.Conn, st *conn) error {
 		if err := wire.Read(s, maxBeat, &e); err != nil {
 			return err
 		}
+		h.asking(st, time.Time{})
 		if err := h.learn(st, time.Since(sent), e.Seen); err != nil {
 			return err
 		}

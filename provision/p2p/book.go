@@ -35,6 +35,9 @@ type record struct {
 	Addrs  [][]byte      `cbor:"3,keyasint,omitempty"` // netip.AddrPort, for TCP and QUIC
 	Relays []ident.BoxID `cbor:"4,keyasint,omitempty"` // boxes that relay to it
 	Door   int64         `cbor:"5,keyasint,omitempty"` // strangers may come until; milliseconds since 1970
+	Open   uint16        `cbor:"6,keyasint,omitempty"` // a bit for each of Addrs where it was reached from outside
+	Wall   Wall          `cbor:"7,keyasint,omitempty"` // what keeps it from being reached; a newer one may be unknown
+	Rented []recordRelay `cbor:"8,keyasint,omitempty"` // relays that belong to no circle and relay to it
 }
 
 type signedRecord struct {
@@ -45,8 +48,9 @@ type signedRecord struct {
 // entry is a verified record and its signed form.
 type entry struct {
 	record
-	addrs []netip.AddrPort
-	raw   []byte
+	addrs  []netip.AddrPort
+	rented []Rented
+	raw    []byte
 }
 
 // decodeRecord verifies a signed record of at most maxRecord bytes.
@@ -62,7 +66,7 @@ func decodeRecord(raw []byte) (entry, error) {
 	if err := wire.Unmarshal(s.Record, &e.record); err != nil {
 		return e, fmt.Errorf("%w: %w", errBadRecord, err)
 	}
-	if len(e.Addrs) > maxAddrs || len(e.Relays) > maxRelays || e.Seq < 0 {
+	if len(e.Addrs) > maxAddrs || len(e.Relays) > maxRelays || len(e.Rented) > maxRented || e.Seq < 0 {
 		return e, fmt.Errorf("%w: over the limits", errBadRecord)
 	}
 	if !ident.Verify(e.Box.PublicKey(), recordPurpose, s.Record, s.Sig) {
@@ -79,6 +83,13 @@ func decodeRecord(raw []byte) (entry, error) {
 		if _, err := ident.ParseBoxID(string(r)); err != nil {
 			return e, fmt.Errorf("%w: bad relay", errBadRecord)
 		}
+	}
+	for _, r := range e.Rented {
+		one, err := r.decode()
+		if err != nil {
+			return e, fmt.Errorf("%w: bad relay", errBadRecord)
+		}
+		e.rented = append(e.rented, one)
 	}
 	return e, nil
 }
@@ -152,12 +163,19 @@ func (b *book) put(raw []byte, want func(ident.BoxID) bool) (ident.BoxID, bool, 
 }
 
 // publish signs a new record of ourselves if it says something new.
-func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.Time) bool {
-	rec := record{Box: b.self, Relays: relays[:min(len(relays), maxRelays)]}
+func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.Time, reach Reach) bool {
+	rec := record{Box: b.self, Relays: relays[:min(len(relays), maxRelays)], Wall: reach.Wall}
 	addrs = addrs[:min(len(addrs), maxAddrs)]
-	for _, a := range addrs {
+	for _, r := range reach.rented {
+		raw, _ := r.At.MarshalBinary() // never fails
+		rec.Rented = append(rec.Rented, recordRelay{r.Box, raw})
+	}
+	for i, a := range addrs {
 		raw, _ := a.MarshalBinary() // never fails
 		rec.Addrs = append(rec.Addrs, raw)
+		if slices.Contains(reach.Open, a) {
+			rec.Open |= 1 << i
+		}
 	}
 	if time.Now().Before(door) {
 		rec.Door = door.UnixMilli()
@@ -165,13 +183,14 @@ func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.T
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old, ok := b.entries[b.self]
-	if ok && slices.Equal(old.addrs, addrs) && slices.Equal(old.Relays, rec.Relays) && old.Door == rec.Door {
+	if ok && slices.Equal(old.addrs, addrs) && slices.Equal(old.Relays, rec.Relays) && old.Door == rec.Door &&
+		old.Open == rec.Open && old.Wall == rec.Wall && slices.Equal(old.rented, reach.rented) {
 		return false
 	}
 	rec.Seq = max(time.Now().UnixMilli(), old.Seq+1)
 	body := wire.MustMarshal(rec)
 	raw := wire.MustMarshal(signedRecord{body, b.key.Sign(recordPurpose, body)})
-	b.entries[b.self] = entry{record: rec, addrs: slices.Clone(addrs), raw: raw}
+	b.entries[b.self] = entry{record: rec, addrs: slices.Clone(addrs), rented: reach.rented, raw: raw}
 	b.dirty = true
 	return true
 }
@@ -188,6 +207,72 @@ func (b *book) relays(box ident.BoxID) []ident.BoxID {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.entries[box].Relays)
+}
+
+// own returns our own signed record, nil before there is one.
+func (b *book) own() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entries[b.self].raw
+}
+
+// rented returns the relays that belong to no circle and through which box said that it is reached.
+func (b *book) rented(box ident.BoxID) []Rented {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.entries[box].rented)
+}
+
+// allRented returns those of all other boxes, in a fixed order.
+func (b *book) allRented() (out []Rented) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, box := range slices.Sorted(maps.Keys(b.entries)) {
+		for _, r := range b.entries[box].rented {
+			if box != b.self && !slices.Contains(out, r) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// newest returns the time of the newest record of another box.
+func (b *book) newest() (last time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for box, e := range b.entries {
+		if at := time.UnixMilli(e.Seq); box != b.self && at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// anyOpen reports whether any other box could be reached from outside when last heard of.
+func (b *book) anyOpen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for box, e := range b.entries {
+		if box != b.self && e.Wall == WallNone {
+			return true
+		}
+	}
+	return false
+}
+
+// reach returns what box last signed about being reached from outside.
+func (b *book) reach(box ident.BoxID) Reach {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[box]
+	r := Reach{Wall: e.Wall}
+	for i, a := range e.addrs {
+		if e.Open&(1<<i) != 0 {
+			r.Open = append(r.Open, a)
+		}
+	}
+	return r
 }
 
 // door reports whether box lets strangers in at the time.

@@ -41,14 +41,14 @@ func own(b *book) []byte { return b.entries[b.self].raw }
 
 func TestTheNewestRecordWins(t *testing.T) {
 	a, b := testBook(t, "", 1), testBook(t, "", 2)
-	if !a.publish(addrs("1.2.3.4:5"), nil, time.Time{}) {
+	if !a.publish(addrs("1.2.3.4:5"), nil, time.Time{}, Reach{}) {
 		t.Fatal("first record not made")
 	}
 	old := own(a)
-	if a.publish(addrs("1.2.3.4:5"), nil, time.Time{}) {
+	if a.publish(addrs("1.2.3.4:5"), nil, time.Time{}, Reach{}) {
 		t.Error("a record without news was made")
 	}
-	a.publish(addrs("1.2.3.4:6"), nil, time.Time{})
+	a.publish(addrs("1.2.3.4:6"), nil, time.Time{}, Reach{})
 	for i, step := range []struct {
 		raw   []byte
 		fresh bool
@@ -67,7 +67,7 @@ func TestRecordsGrowWhenTheClockGoesBack(t *testing.T) {
 	a := testBook(t, "", 1)
 	a.entries[a.self] = entry{record: record{Box: a.self, Seq: time.Now().Add(time.Hour).UnixMilli()}}
 	before := a.entries[a.self].Seq
-	a.publish(addrs("1.2.3.4:5"), nil, time.Time{})
+	a.publish(addrs("1.2.3.4:5"), nil, time.Time{}, Reach{})
 	if got := a.entries[a.self].Seq; got <= before {
 		t.Errorf("got %d, want more than %d", got, before)
 	}
@@ -75,7 +75,7 @@ func TestRecordsGrowWhenTheClockGoesBack(t *testing.T) {
 
 func TestABookRefusesForgeries(t *testing.T) {
 	a, b := testBook(t, "", 1), testBook(t, "", 2)
-	a.publish(addrs("1.2.3.4:5"), nil, time.Time{})
+	a.publish(addrs("1.2.3.4:5"), nil, time.Time{}, Reach{})
 	var s signedRecord
 	if err := wire.Unmarshal(own(a), &s); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestABookRefusesForgeries(t *testing.T) {
 func TestABookIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	a, b := testBook(t, "", 1), testBook(t, dir, 2)
-	a.publish(addrs("1.2.3.4:5", "[2001:db8::1]:5"), []ident.BoxID{b.self}, time.Now().Add(time.Hour))
+	a.publish(addrs("1.2.3.4:5", "[2001:db8::1]:5"), []ident.BoxID{b.self}, time.Now().Add(time.Hour), Reach{})
 	b.put(own(a), everybody)
 	if err := b.save(); err != nil {
 		t.Fatal(err)
@@ -156,8 +156,8 @@ func TestADamagedBookIsBegunAnew(t *testing.T) {
 
 func TestOnlyUnsentRecordsAreSent(t *testing.T) {
 	a, b := testBook(t, "", 1), testBook(t, "", 2)
-	a.publish(addrs("1.2.3.4:5"), nil, time.Time{})
-	b.publish(addrs("1.2.3.4:6"), nil, time.Time{})
+	a.publish(addrs("1.2.3.4:5"), nil, time.Time{}, Reach{})
+	b.publish(addrs("1.2.3.4:6"), nil, time.Time{}, Reach{})
 	b.put(own(a), everybody)
 	all, sent := b.unsent(nil)
 	if len(all) != 2 {
@@ -166,7 +166,7 @@ func TestOnlyUnsentRecordsAreSent(t *testing.T) {
 	if more, _ := b.unsent(sent); len(more) != 0 {
 		t.Errorf("%d records sent twice", len(more))
 	}
-	a.publish(addrs("1.2.3.4:7"), nil, time.Time{})
+	a.publish(addrs("1.2.3.4:7"), nil, time.Time{}, Reach{})
 	b.put(own(a), everybody)
 	if more, _ := b.unsent(sent); len(more) != 1 || !bytes.Equal(more[0], own(a)) {
 		t.Errorf("%d records, want the new one", len(more))
@@ -179,7 +179,7 @@ func TestTheLargestRecordFits(t *testing.T) {
 	for i := range maxAddrs {
 		many = append(many, netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 15: byte(i)}), 60000))
 	}
-	b.publish(many, slices.Repeat([]ident.BoxID{b.self}, maxRelays), time.Now().Add(time.Hour))
+	b.publish(many, slices.Repeat([]ident.BoxID{b.self}, maxRelays), time.Now().Add(time.Hour), Reach{})
 	if e, err := decodeRecord(own(b)); err != nil || len(e.addrs) != maxAddrs {
 		t.Errorf("%d bytes: %v", len(own(b)), err)
 	}
@@ -187,7 +187,7 @@ func TestTheLargestRecordFits(t *testing.T) {
 
 func FuzzDecodeRecord(f *testing.F) {
 	b := testBook(f, "", 1)
-	b.publish(addrs("1.2.3.4:5"), []ident.BoxID{b.self}, time.Now().Add(time.Hour))
+	b.publish(addrs("1.2.3.4:5"), []ident.BoxID{b.self}, time.Now().Add(time.Hour), Reach{})
 	f.Add(own(b))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		e, err := decodeRecord(raw)

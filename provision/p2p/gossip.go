@@ -84,3 +84,20 @@ func (h *Host) receiveBook(_ context.Context, from ident.BoxID, s Stream) {
 		h.change()
 	}
 }
+
+// Record returns what this box signed of itself last: its addresses, and the relays
+// through which it is reached.
+func (h *Host) Record() []byte { return h.book.own() }
+
+// LearnRecord takes the record of a member from any hand, as it is signed.
+func (h *Host) LearnRecord(raw []byte) error {
+	box, fresh, err := h.book.put(raw, h.guests.member)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		h.newWay(box)
+		h.change()
+	}
+	return nil
+}

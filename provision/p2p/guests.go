@@ -24,6 +24,7 @@ import (
 //     they may want to reach through us.
 type guests struct {
 	self       ident.BoxID
+	rent       *rental                                      // nil: this is no relay that is rented
 	doors      func(member ident.BoxID, now time.Time) bool // is that member's door open?
 	turnedAway func(ident.BoxID)                            // hears of those who came and were refused
 
@@ -31,8 +32,10 @@ type guests struct {
 	members  map[ident.BoxID]bool
 	departed map[ident.BoxID]bool
 	partners map[ident.BoxID]bool
-	door     time.Time // open until
-	dead     time.Time // plays dead until
+	rented   map[ident.BoxID]bool // relays that belong to no circle
+	lent     map[ident.BoxID]bool // strangers that relay for a moment: they may connect, no more
+	door     time.Time            // open until
+	dead     time.Time            // plays dead until
 }
 
 var (
@@ -42,7 +45,7 @@ var (
 
 func newGuests(self ident.BoxID) *guests {
 	return &guests{
-		self: self, members: map[ident.BoxID]bool{}, partners: map[ident.BoxID]bool{},
+		self: self, members: map[ident.BoxID]bool{}, partners: map[ident.BoxID]bool{}, lent: map[ident.BoxID]bool{},
 		doors:      func(ident.BoxID, time.Time) bool { return false },
 		turnedAway: func(ident.BoxID) {},
 	}
@@ -91,6 +94,10 @@ func (g *guests) mayOpen(b ident.BoxID, who Access) bool {
 	switch who {
 	case Anyone:
 		return g.known(b) || g.doorOpen()
+	case tenants:
+		return g.rent.tenant(b)
+	case all:
+		return g.rent != nil
 	case Departed:
 		return g.member(b) || g.hasLeft(b)
 	}
@@ -105,13 +112,13 @@ func (g *guests) hasLeft(b ident.BoxID) bool {
 
 // mayStay reports whether a connection with b may exist.
 func (g *guests) mayStay(b ident.BoxID) bool {
-	return !g.playsDead() && (g.known(b) || g.hasLeft(b) || g.anyDoor())
+	return !g.playsDead() && (g.known(b) || g.hasLeft(b) || g.isLent(b) || g.isRented(b) || g.rent != nil || g.anyDoor())
 }
 
 // InterceptPeerDial lets the host dial members and partners, and punch towards a
 // stranger who came through the open door.
 func (g *guests) InterceptPeerDial(p peer.ID) bool {
-	return !g.playsDead() && (g.known(boxID(p)) || g.doorOpen())
+	return !g.playsDead() && (g.known(boxID(p)) || g.isLent(boxID(p)) || g.isRented(boxID(p)) || g.doorOpen())
 }
 
 // InterceptAddrDial judges as InterceptPeerDial does.
@@ -122,7 +129,7 @@ func (g *guests) InterceptAccept(network.ConnMultiaddrs) bool {
 	g.mu.Lock()
 	somebody := len(g.members)+len(g.departed)+len(g.partners) > 0
 	g.mu.Unlock()
-	return !g.playsDead() && (somebody || g.anyDoor())
+	return !g.playsDead() && (somebody || g.rent != nil || g.anyDoor())
 }
 
 // InterceptSecured refuses strangers once the handshake has told their name.
@@ -139,13 +146,13 @@ func (g *guests) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason
 
 // AllowReserve lets members be reached through us.
 func (g *guests) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
-	return !g.playsDead() && g.member(boxID(p))
+	return !g.playsDead() && (g.member(boxID(p)) || g.rent.tenant(boxID(p)))
 }
 
 // AllowConnect lets members reach members through us, and strangers those members whose door is open.
 func (g *guests) AllowConnect(src peer.ID, _ ma.Multiaddr, dest peer.ID) bool {
 	s, d := boxID(src), boxID(dest)
-	return !g.playsDead() && g.member(d) && (g.member(s) || g.doors(d, time.Now()))
+	return !g.playsDead() && (g.member(d) && (g.member(s) || g.doors(d, time.Now())) || g.rent.mayPass(s, d, time.Now()))
 }
 
 // set replaces the members and returns those that are gone and those that are new.
@@ -171,6 +178,45 @@ func (g *guests) set(members []ident.BoxID) (gone, fresh []ident.BoxID) {
 	}
 	g.members = next
 	return gone, fresh
+}
+
+func (g *guests) isRented(b ident.BoxID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rented[b]
+}
+
+// setRented replaces the relays that belong to no circle.
+func (g *guests) setRented(relays []Rented) {
+	set := make(map[ident.BoxID]bool, len(relays))
+	for _, r := range relays {
+		set[r.Box] = true
+	}
+	g.mu.Lock()
+	g.rented = set
+	g.mu.Unlock()
+}
+
+func (g *guests) isLent(b ident.BoxID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lent[b]
+}
+
+func (g *guests) addLent(b ident.BoxID) {
+	g.mu.Lock()
+	g.lent[b] = true
+	g.mu.Unlock()
+}
+
+// setLent replaces the strangers that relay.
+func (g *guests) setLent(set map[ident.BoxID]bool) {
+	if set == nil {
+		set = map[ident.BoxID]bool{}
+	}
+	g.mu.Lock()
+	g.lent = set
+	g.mu.Unlock()
 }
 
 func (g *guests) setDeparted(boxes []ident.BoxID) {

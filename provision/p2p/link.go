@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	settle    = 5 * time.Second  // before surplus connections are closed
-	lookAgain = 10 * time.Second // at a link that is well
+	settle       = 5 * time.Second        // before surplus connections are closed
+	lookAgain    = 10 * time.Second       // at a link that is well
+	firstUpgrade = 300 * time.Millisecond // before we punch ourselves
 )
 
 // State says how a box is reached.
@@ -102,6 +103,7 @@ func (h *Host) SetMembers(members []Member) error {
 	for _, m := range members {
 		if slices.Contains(fresh, m.Box) {
 			p, _ := peer.Decode(string(m.Box)) // was parsed above
+			delete(h.rung.need, m.Box)
 			h.links[m.Box] = &link{box: m.Box, name: m.Name, peer: p, nudged: make(chan struct{}, 1)}
 		}
 	}
@@ -110,6 +112,7 @@ func (h *Host) SetMembers(members []Member) error {
 	h.sweep()
 	if len(gone)+len(fresh) > 0 {
 		poke(h.reconcile)
+		poke(h.rung.news)
 		h.change()
 	}
 	return nil
@@ -173,10 +176,14 @@ func (h *Host) nudge(box ident.BoxID) {
 	}
 }
 
-// newWay has a box that is not reached directly dialled without delay.
+// newWay has a box that is not reached directly dialled without delay. A dial on the
+// old ways gets a moment to succeed, and is then ended for one on all.
 func (h *Host) newWay(box ident.BoxID) {
 	h.mu.Lock()
 	l := h.links[box]
+	if l != nil && l.abort != nil {
+		time.AfterFunc(newWayGrace, l.abort)
+	}
 	h.mu.Unlock()
 	if l != nil {
 		l.news.Store(true)
@@ -241,8 +248,9 @@ func (h *Host) newRelay(relay ident.BoxID) {
 }
 
 // stateOf returns how the peer is connected, and the connections of that kind first.
+// Those through strangers do not count.
 func (h *Host) stateOf(p peer.ID) (State, []network.Conn) {
-	conns := slices.DeleteFunc(h.h.Network().ConnsToPeer(p), network.Conn.IsClosed)
+	conns := slices.DeleteFunc(h.h.Network().ConnsToPeer(p), func(c network.Conn) bool { return c.IsClosed() || c.Stat().Limited })
 	if len(conns) == 0 {
 		return None, nil
 	}
@@ -274,8 +282,9 @@ func (h *Host) report(l *link, state State) {
 		l.up = time.Now()
 	}
 	l.state = state
-	l.upgrade = time.Now().Add(settle) // libp2p punches by itself first
+	l.upgrade = time.Now().Add(firstUpgrade) // libp2p punches by itself first
 	if state == Direct {
+		poke(h.outside)
 		h.newRelay(l.box)
 		return
 	}

@@ -103,7 +103,7 @@ func (h *Host) start(port uint16) (host.Host, error) {
 		ips = []netip.Addr{h.cfg.ListenIP}
 	}
 	for i, ip := range ips {
-		for _, a := range h.transportAddrs(netip.AddrPortFrom(ip, port)) {
+		for _, a := range transportAddrs(netip.AddrPortFrom(ip, port)) {
 			if err := lh.Network().Listen(a); err != nil && i == 0 {
 				lh.Close()
 				return nil, err
@@ -151,11 +151,39 @@ func (h *Host) options() ([]libp2p.Option, error) {
 	if h.cfg.Underlay != nil {
 		return append(opts, h.cfg.Underlay...), nil
 	}
-	opts = append(opts, libp2p.Transport(tcp.NewTCPTransport))
-	if h.cfg.PortMap {
-		opts = append(opts, libp2p.NATPortMap())
+	return append(opts, libp2p.Transport(tcp.NewTCPTransport)), nil
+}
+
+// scout makes a host that listens nowhere, under a fresh name, for dials that must
+// not come from our own port or bear our own name.
+func (h *Host) scout(more ...libp2p.Option) (host.Host, error) {
+	limits, err := newLimits()
+	if err != nil {
+		return nil, fmt.Errorf("set limits of a scout: %w", err)
 	}
-	return opts, nil
+	opts := []libp2p.Option{
+		libp2p.RandomIdentity,
+		libp2p.NoListenAddrs,
+		libp2p.DisableRelay(),
+		libp2p.DisableMetrics(),
+		libp2p.ConnectionManager(&connmgr.NullConnMgr{}),
+		libp2p.ResourceManager(limits),
+		libp2p.UserAgent("redhen"),
+		libp2p.UDPBlackHoleSuccessCounter(nil),
+		libp2p.IPv6BlackHoleSuccessCounter(nil),
+		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Transport(libp2pquic.NewTransport),
+	}
+	if h.cfg.Underlay != nil {
+		opts = append(opts, h.cfg.Underlay...)
+	} else {
+		opts = append(opts, libp2p.Transport(tcp.NewTCPTransport))
+	}
+	s, err := libp2p.New(append(opts, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("make a scout: %w", err)
+	}
+	return s, nil
 }
 
 // publisher keeps guessed public addresses out of what identify tells others: a

@@ -47,12 +47,25 @@ type Config struct {
 	Loopback bool          // tell others the loopback address: circles on one machine (implied by a loopback ListenIP)
 	Dir      string        // where the address book is kept; "" = in memory only
 	MDNS     bool          // find members on the local network
-	PortMap  bool          // ask the router for a port (UPnP, NAT-PMP)
-	Beat     time.Duration // time between two beats on a connection; 0 = 1.5 s. Three missed ones close it.
+	PortMap  bool          // ask the router for a port
+	Beat     time.Duration // time between two beats on a connection; 0 = 1 s. Three missed ones close it.
 	Logger   *slog.Logger  // nil = none
 
-	// Underlay replaces the operating system's sockets: a simulated internet
-	// (package p2ptest). The host then speaks QUIC only.
+	// FindRouter finds the router to ask; nil = by UPnP and NAT-PMP on the local network.
+	FindRouter func(context.Context) (Mapper, error)
+
+	// Strangers lets strangers help while no member can be reached from outside, or an
+	// invite is out (SetStrangers changes it); Bootstrap is whom to ask first, nil =
+	// the public DHT's own.
+	Strangers bool
+	Bootstrap []peer.AddrInfo
+
+	// RelayFor makes the host a rented relay for these circles: it belongs to none.
+	// Nil = a box.
+	RelayFor []ident.CircleID
+
+	// Underlay replaces the operating system's sockets, for QUIC and for TCP: a
+	// simulated internet (package p2ptest).
 	Underlay []libp2p.Option
 }
 
@@ -67,7 +80,10 @@ func (c *Config) validate() error {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Beat == 0 {
-		c.Beat = 1500 * time.Millisecond
+		c.Beat = time.Second
+	}
+	if c.FindRouter == nil {
+		c.FindRouter = findRouter
 	}
 	if c.ListenIP.IsLoopback() {
 		c.Loopback = true
@@ -96,6 +112,10 @@ const (
 	Members Access = iota
 	// Anyone includes strangers while the door is open, and the boxes we pair with.
 	Anyone
+	// tenants are the boxes of the circles that a relay serves, all is everybody who
+	// has connected to it.
+	tenants
+	all
 	// Departed are the members and the boxes given to SetDeparted.
 	Departed
 )
@@ -113,6 +133,7 @@ type Host struct {
 	relay     *relay.Relay
 	guests    *guests
 	strangers strangers
+	callers   callers
 	published *publisher
 	book      *book
 
@@ -124,11 +145,17 @@ type Host struct {
 	hints    map[ident.BoxID][]netip.AddrPort // unsigned: from pairing and mDNS
 	relays   map[ident.BoxID]time.Time        // where we hold a reservation, until when
 	seen     map[netip.AddrPort]int           // our public QUIC addresses, as counted connections see them
-	changed  chan struct{}                    // closed at the next change
+	router   RouterSays
+	mapped   []netip.AddrPort // our port on the outside of the router
+	verdict  verdict
+	rung     rung
+	rents    rents
+	changed  chan struct{} // closed at the next change
 	closed   bool
 
 	reconcile chan struct{} // capacity 1: the members changed
 	republish chan struct{} // capacity 1: our own addresses may have changed
+	outside   chan struct{} // capacity 1: whether we are reached from outside may have changed
 }
 
 type handler struct {
@@ -154,8 +181,13 @@ func New(cfg Config) (*Host, error) {
 
 		reconcile: make(chan struct{}, 1),
 		republish: make(chan struct{}, 1),
+		outside:   make(chan struct{}, 1),
 	}
-	h.guests = newGuests(h.self)
+	h.guests, h.rung = newGuests(h.self), newRung(cfg.Strangers)
+	h.rents = rents{held: map[Rented]time.Time{}, next: map[Rented]time.Time{}}
+	if cfg.RelayFor != nil {
+		h.guests.rent = newRental(cfg.RelayFor)
+	}
 	var err error
 	if h.book, err = openBook(cfg.Dir, cfg.Key, cfg.Logger); err != nil {
 		return nil, err
@@ -187,6 +219,15 @@ func (h *Host) Run(ctx context.Context) error {
 	h.watch(ctx, &wg)
 	wg.Go(func() { h.supervise(ctx, &wg) })
 	wg.Go(func() { h.keepRecord(ctx) })
+	wg.Go(func() { h.watchOutside(ctx) })
+	wg.Go(func() { h.climb(ctx) })
+	wg.Go(func() { h.keepRented(ctx) })
+	if h.cfg.RelayFor != nil {
+		wg.Go(func() { h.turnOut(ctx) })
+	}
+	if h.cfg.PortMap {
+		wg.Go(func() { h.mapPorts(ctx) })
+	}
 	if h.cfg.MDNS {
 		wg.Go(func() { h.discover(ctx) })
 	}
@@ -230,6 +271,11 @@ func (h *Host) Handle(protocol string, who Access, fn func(ctx context.Context, 
 func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	h.Handle(beatProtocol, Members, h.answerBeats)
 	h.Handle(bookProtocol, Members, h.receiveBook)
+	h.Handle(callProtocol, Members, h.answerCall)
+	if h.cfg.RelayFor != nil {
+		h.Handle(beatProtocol, tenants, h.answerBeats)
+		h.Handle(chainProtocol, all, h.readChain)
+	}
 	install := func(hd handler) {
 		h.h.SetStreamHandler(protocol.ID(hd.protocol), func(s network.Stream) {
 			from := boxID(s.Conn().RemotePeer())
@@ -280,7 +326,8 @@ func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, 
 	if err != nil {
 		return nil, ident.ErrBadBoxID
 	}
-	if h.h.Network().Connectedness(p) == network.NotConnected {
+	// A stranger's relay is for pairing and punching, never for a link.
+	if state, _ := h.stateOf(p); state == None && (h.guests.member(to) || h.h.Network().Connectedness(p) == network.NotConnected) {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNoLink)
 	}
 	ctx = network.WithNoDial(network.WithAllowLimitedConn(ctx, proto), proto)

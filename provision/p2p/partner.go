@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -20,6 +21,10 @@ type Target struct {
 	At    netip.AddrPort // where Relay is
 }
 
+// ticketPatience is how long the known ways to a box have, before strangers are asked
+// for newer ones. Without them it is tried again.
+const ticketPatience = 8 * time.Second
+
 // Connect dials a box that is no member, to pair with it. Until Leave, it and its
 // relay may connect to us, and open streams of protocols for Anyone.
 func (h *Host) Connect(ctx context.Context, to Target) error {
@@ -30,7 +35,7 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 	h.guests.addPartner(to.Box)
 	var addrs []ma.Multiaddr
 	for _, a := range to.Addrs {
-		addrs = append(addrs, h.transportAddrs(a)...)
+		addrs = append(addrs, transportAddrs(a)...)
 	}
 	if to.Relay != "" && to.At.IsValid() {
 		h.guests.addPartner(to.Relay)
@@ -38,17 +43,23 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 		if err != nil {
 			return fmt.Errorf("connect through %q: %w", to.Relay, ident.ErrBadBoxID)
 		}
-		for _, a := range h.transportAddrs(to.At) {
+		for _, a := range transportAddrs(to.At) {
 			addrs = append(addrs, a.Encapsulate(circuit))
 		}
 	}
+	addrs = append(addrs, h.farAddrs(to.Box)...)
 	if len(addrs) == 0 {
+		h.seek(to.Box)
 		return fmt.Errorf("connect to %s: %w", to.Box.Short(), ErrNoLink)
 	}
-	if err := h.dial(ctx, p, addrs); err != nil {
+	dialing, cancel := context.WithTimeout(ctx, ticketPatience)
+	defer cancel()
+	if err := h.dial(dialing, p, addrs); err != nil {
+		h.seek(to.Box) // strangers may know newer addresses than the ticket
 		return fmt.Errorf("connect to %s: %w", to.Box.Short(), err)
 	}
-	if state, _ := h.stateOf(p); state == None {
+	// Who refuses us hangs up at once, and has told us nothing of itself.
+	if said, _ := h.h.Peerstore().GetProtocols(p); len(said) == 0 || h.h.Network().Connectedness(p) == network.NotConnected {
 		return fmt.Errorf("connect to %s: refused there: %w", to.Box.Short(), ErrNoLink)
 	}
 	return nil
@@ -56,6 +67,7 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 
 // Leave ends what Connect began, except with boxes that have become members.
 func (h *Host) Leave(to Target) {
+	h.unseek(to.Box)
 	for _, b := range []ident.BoxID{to.Box, to.Relay} {
 		h.guests.dropPartner(b)
 	}

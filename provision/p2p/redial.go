@@ -1,7 +1,9 @@
 package p2p
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -18,34 +20,30 @@ import (
 
 const (
 	dialTimeout   = 10 * time.Second
-	minRedial     = time.Second      // between two tries, whatever happens
-	maxRedial     = 15 * time.Second // between two tries at a box that is off
-	brief         = 3 * time.Second  // a connection that lasts less is a failure
-	maxUpgrade    = 5 * time.Minute  // between two tries to leave a relay
-	reserveAgain  = 20 * time.Minute // reservations last an hour
-	maxDialRelays = 4                // relays tried at once
+	minRedial     = time.Second            // between two tries on the same ways
+	newWayGrace   = 250 * time.Millisecond // for the old ways when there is a new one
+	maxRedial     = 15 * time.Second       // between two tries at a box that is off
+	brief         = 3 * time.Second        // a connection that lasts less is a failure
+	maxUpgrade    = 5 * time.Minute        // between two tries to leave a relay
+	reserveAgain  = 20 * time.Minute       // reservations last an hour
+	maxDialRelays = 4                      // relays tried at once
 )
 
 // redial tries all ways at once when it is time to, and returns when to look
 // again. It waits longer after each failure, but not when there is a new way.
 func (h *Host) redial(ctx context.Context, l *link) time.Duration {
 	if l.news.Swap(false) {
-		l.fails, l.next = 0, l.tried.Add(minRedial)
+		l.fails, l.next = 0, l.tried.Add(newWayGrace)
 	}
 	if wait := time.Until(l.next); wait > 0 {
 		return wait
 	}
 	l.tried = time.Now()
 	l.next = l.tried.Add(maxRedial)
-	addrs := h.dialAddrs(l.box)
-	if len(addrs) == 0 {
+	err := h.tryWays(ctx, l)
+	if errors.Is(err, errNoWay) {
 		return maxRedial
 	}
-	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
-	h.setAbort(l, cancel)
-	err := h.dial(dialing, l.peer, addrs)
-	h.setAbort(l, nil)
-	cancel()
 	if state, _ := h.stateOf(l.peer); state != None {
 		l.next = time.Now().Add(minRedial)
 		return 0
@@ -70,6 +68,25 @@ func (l *link) steady() {
 	if time.Since(l.up) >= brief {
 		l.fails = 0
 	}
+}
+
+var errNoWay = errors.New("no address is known")
+
+// tryWays dials on all ways at once; where a stranger passes words already, it punches.
+func (h *Host) tryWays(ctx context.Context, l *link) error {
+	if c := h.throughStranger(l.peer); c != nil {
+		h.leaveStranger(ctx, l, c)
+		return nil
+	}
+	addrs := h.dialAddrs(l.box)
+	if len(addrs) == 0 {
+		return errNoWay
+	}
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	h.setAbort(l, cancel)
+	defer h.setAbort(l, nil)
+	return h.dial(dialing, l.peer, addrs)
 }
 
 // setAbort says how the dial under way is ended when the other side comes first.
@@ -97,16 +114,19 @@ func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
 	own := h.Addrs()
 	for _, a := range h.AddrsOf(box) {
 		if !slices.Contains(own, a) { // somebody else had that address before
-			out = append(out, h.transportAddrs(a)...)
+			out = append(out, transportAddrs(a)...)
 		}
 	}
+	out = append(out, h.farAddrs(box)...)
+	out = append(out, h.rentedAddrs(box)...)
 	for _, r := range h.dialRelays(box) {
 		out = append(out, ma.StringCast("/p2p/"+string(r)+"/p2p-circuit"))
 	}
 	return out
 }
 
-// dialRelays returns members with a direct link, those that box names first.
+// dialRelays returns members with a direct link: those that box names first, and of
+// these the ones that are reached from outside, since box keeps its link with them most surely.
 func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
 	named := h.book.relays(box)
 	var out []ident.BoxID
@@ -116,10 +136,13 @@ func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b ident.BoxID) int {
-		return order(slices.Contains(named, a), slices.Contains(named, b))
+		return cmp.Or(order(slices.Contains(named, a), slices.Contains(named, b)), order(h.isOpen(a), h.isOpen(b)))
 	})
 	return out[:min(len(out), maxDialRelays)]
 }
+
+// isOpen reports whether a member says that it is reached from outside.
+func (h *Host) isOpen(box ident.BoxID) bool { return h.book.reach(box).Wall == WallNone }
 
 // dial connects, and leaves no guess about the peer's addresses behind.
 func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error {
@@ -135,6 +158,7 @@ func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error 
 }
 
 // leaveRelay tries from time to time to get a direct connection beside a relayed one.
+// Only the side that was called may ask for a punch (DCUtR); the other dials.
 func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) time.Duration {
 	if l.news.Swap(false) {
 		l.upgrades, l.upgrade = 0, time.Time{}
@@ -142,22 +166,29 @@ func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) ti
 	if wait := time.Until(l.upgrade); wait > 0 {
 		return wait
 	}
-	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !addrPort(a).IsValid() })
-	if len(straight) > 0 {
-		dialing, cancel := context.WithTimeout(network.WithForceDirectDial(ctx, "leave the relay"), directDialTimeout)
-		h.dial(dialing, l.peer, straight)
-		cancel()
-	}
-	if state, _ := h.stateOf(l.peer); state == Relayed && conns[0].Stat().Direction == network.DirInbound && h.punches() {
-		// Only the side that was called may ask for a punch (DCUtR).
+	if conns[0].Stat().Direction == network.DirInbound && h.punches() {
 		if err := h.punch.DirectConnect(l.peer); err != nil {
 			h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
 		}
+	}
+	if state, _ := h.stateOf(l.peer); state == Relayed {
+		h.dialStraight(ctx, l)
 	}
 	wait := min(settle<<min(l.upgrades, 8), maxUpgrade)
 	l.upgrades++
 	l.upgrade = time.Now().Add(wait)
 	return wait
+}
+
+// dialStraight dials the addresses of a box beside a relayed connection.
+func (h *Host) dialStraight(ctx context.Context, l *link) {
+	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !addrPort(a).IsValid() })
+	if len(straight) == 0 {
+		return
+	}
+	dialing, cancel := context.WithTimeout(network.WithForceDirectDial(ctx, "leave the relay"), directDialTimeout)
+	defer cancel()
+	h.dial(dialing, l.peer, straight)
 }
 
 // punches reports whether the hole punching service has found a public address of
@@ -194,11 +225,7 @@ func (h *Host) prune(l *link, conns []network.Conn) {
 // reserveAt keeps a reservation at a directly connected member, so that others
 // reach us through it.
 func (h *Host) reserveAt(ctx context.Context, l *link) {
-	h.mu.Lock()
-	_, have := h.relays[l.box]
-	full := !have && len(h.relays) >= maxRelays
-	h.mu.Unlock()
-	if full || time.Now().Before(l.reserve) {
+	if time.Now().Before(l.reserve) || !h.roomAt(l.box) {
 		return
 	}
 	asking, cancel := context.WithTimeout(network.WithNoDial(ctx, "reserve"), dialTimeout)
@@ -217,4 +244,24 @@ func (h *Host) reserveAt(ctx context.Context, l *link) {
 	h.relays[l.box] = res.Expiration
 	h.mu.Unlock()
 	poke(h.republish)
+}
+
+// roomAt reports whether there may be one more reservation, at a box: one that is
+// reached from outside takes the place of one that is not.
+func (h *Host) roomAt(box ident.BoxID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, have := h.relays[box]; have || len(h.relays) < maxRelays {
+		return true
+	}
+	if !h.isOpen(box) {
+		return false
+	}
+	for r := range h.relays {
+		if !h.isOpen(r) {
+			delete(h.relays, r) // it ends there by itself within the hour
+			return true
+		}
+	}
+	return false
 }

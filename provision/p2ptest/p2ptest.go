@@ -2,7 +2,7 @@
 // bandwidth, routers with NATs of every type, addresses that change, cables that are cut.
 //
 // It is for tests inside a testing/synctest bubble: minutes pass in milliseconds.
-// It carries UDP, so hosts on it speak QUIC only; there is no multicast.
+// It carries UDP and TCP; there is no multicast.
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		net := p2ptest.New(p2ptest.Config{Latency: 20 * time.Millisecond})
@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/quic-go/quic-go"
 	"go.uber.org/fx"
@@ -42,13 +43,17 @@ type Config struct {
 
 // Net is one simulated internet.
 type Net struct {
-	cfg Config
+	cfg       Config
+	strangers []peer.AddrInfo // whom boxes ask first; set before boxes start
 
-	mu      sync.Mutex
-	rand    *rand.Rand
+	dice sync.Mutex // guards rand; no lock is taken while it is held
+	rand *rand.Rand
+
+	mu      sync.Mutex                 // taken before that of a router
 	public  map[netip.AddrPort]*socket // sockets with a public address
 	routers map[netip.Addr]*Router     // by public address
-	last    uint32                     // last public address given out
+	tcp     map[tcpKey]*tcpListener
+	last    uint32 // last public address given out
 }
 
 // packet is one UDP datagram under way.
@@ -64,6 +69,7 @@ func New(cfg Config) *Net {
 		rand:    rand.New(rand.NewPCG(cfg.Seed, 1)),
 		public:  map[netip.AddrPort]*socket{},
 		routers: map[netip.Addr]*Router{},
+		tcp:     map[tcpKey]*tcpListener{},
 	}
 }
 
@@ -76,10 +82,7 @@ func (n *Net) nextAddr() netip.Addr {
 
 // route carries a packet over the public part to whoever has the address on arrival.
 func (n *Net) route(p packet) {
-	n.mu.Lock()
-	lost := n.rand.Float64() < n.cfg.Loss
-	n.mu.Unlock()
-	if lost {
+	if n.lost() {
 		return
 	}
 	after(n.cfg.Latency, func() {
@@ -93,6 +96,20 @@ func (n *Net) route(p packet) {
 			r.inbound(p)
 		}
 	})
+}
+
+// lost draws whether a packet is lost.
+func (n *Net) lost() bool {
+	n.dice.Lock()
+	defer n.dice.Unlock()
+	return n.rand.Float64() < n.cfg.Loss
+}
+
+// port draws a high port.
+func (n *Net) port() uint16 {
+	n.dice.Lock()
+	defer n.dice.Unlock()
+	return uint16(20000 + n.rand.IntN(40000))
 }
 
 func after(d time.Duration, f func()) {
@@ -127,13 +144,23 @@ func (s *Spot) Addr() netip.AddrPort { return netip.AddrPortFrom(s.addr, Port) }
 
 // Config completes cfg for a box on this spot.
 func (s *Spot) Config(cfg p2p.Config) p2p.Config {
-	cfg.ListenIP, cfg.Port, cfg.MDNS, cfg.PortMap = s.addr, Port, false, false
-	cfg.Underlay = []libp2p.Option{libp2p.QUICReuse(connManager,
-		quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return source(s.addr.AsSlice()), nil }),
-		quicreuse.OverrideListenUDP(func(_ string, a *net.UDPAddr) (net.PacketConn, error) {
-			return s.listen(uint16(a.Port))
-		}))}
+	cfg.ListenIP, cfg.Port, cfg.MDNS, cfg.PortMap = s.addr, Port, false, true
+	cfg.FindRouter = s.findRouter
+	cfg.Strangers, cfg.Bootstrap = len(s.net.strangers) > 0, s.net.strangers
+	cfg.Underlay = s.underlay()
 	return cfg
+}
+
+// underlay has a libp2p host send from the spot.
+func (s *Spot) underlay() []libp2p.Option {
+	return []libp2p.Option{
+		libp2p.QUICReuse(connManager,
+			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return source(s.addr.AsSlice()), nil }),
+			quicreuse.OverrideListenUDP(func(_ string, a *net.UDPAddr) (net.PacketConn, error) {
+				return s.listen(uint16(a.Port))
+			})),
+		libp2p.Transport(s.tcpTransport),
+	}
 }
 
 func connManager(l fx.Lifecycle, key quic.StatelessResetKey, token quic.TokenGeneratorKey, opts ...quicreuse.Option) (*quicreuse.ConnManager, error) {

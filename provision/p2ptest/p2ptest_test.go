@@ -26,7 +26,7 @@ func boxConfig(t testing.TB, seed byte) p2p.Config {
 	}
 	cfg := p2p.Config{Key: key}
 	if testing.Verbose() {
-		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).With("at", key.BoxID().Short())
+		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", key.BoxID().Short())
 	}
 	return cfg
 }

@@ -40,10 +40,17 @@ type mappingKey struct{ inside, dst netip.AddrPort }
 // 2 minutes; homes have 30 s to 60 s.
 const mappingLife = 30 * time.Second
 
-// Router joins a home to the internet. All homes use the addresses 192.168.1.2 and on.
+// Router joins a home to the internet, or to the network of another router. All homes
+// use the addresses 192.168.1.2 and on.
 type Router struct {
-	net *Net
-	nat NAT
+	net   *Net
+	nat   NAT
+	upper *Router // nil: the internet
+
+	// Guarded by net.mu.
+	forwards map[uint16]*Spot // ports passed through to boxes
+	hairpin  bool
+	mapping  Mapping
 
 	mu       sync.Mutex
 	wan      netip.Addr
@@ -52,14 +59,65 @@ type Router struct {
 	out      map[mappingKey]*mapping
 	in       map[uint16]*mapping
 	lan      map[netip.AddrPort]*socket
+	inner    map[netip.Addr]*Router // routers behind this one
+	noUDP    bool
 	boxes    byte
 }
 
 // Router adds a home with a NAT of the given type.
 func (n *Net) Router(nat NAT) *Router {
-	r := &Router{net: n, nat: nat, lan: map[netip.AddrPort]*socket{}}
+	return newRouter(n, nil, nat)
+}
+
+// Router adds a router with a home of its own behind this one, as a provider's NAT
+// does: the inner one gets an address of the shared space 100.64/10.
+func (r *Router) Router(nat NAT) *Router { return newRouter(r.net, r, nat) }
+
+func newRouter(n *Net, upper *Router, nat NAT) *Router {
+	r := &Router{
+		net: n, nat: nat, upper: upper, forwards: map[uint16]*Spot{},
+		lan: map[netip.AddrPort]*socket{}, inner: map[netip.Addr]*Router{},
+	}
 	r.Move()
 	return r
+}
+
+// chain is the routers from this one to the internet, none for nil.
+func (r *Router) chain() (list []*Router) {
+	for ; r != nil; r = r.upper {
+		list = append(list, r)
+	}
+	return list
+}
+
+// Hairpin says whether boxes of the home reach each other by the home's public address.
+func (r *Router) Hairpin(on bool) {
+	r.net.mu.Lock()
+	r.hairpin = on
+	r.net.mu.Unlock()
+}
+
+// BlockUDP lets only TCP pass, as some offices and hotels do.
+func (r *Router) BlockUDP(on bool) {
+	r.mu.Lock()
+	r.noUDP = on
+	r.mu.Unlock()
+}
+
+// Forward passes the port through to the box on the spot, for UDP and TCP, and
+// returns where that is on the outside of the router now.
+func (r *Router) Forward(s *Spot) netip.AddrPort {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	r.forwards[Port] = s
+	return netip.AddrPortFrom(r.wan, Port)
+}
+
+// Wan returns the address of the router on its outside.
+func (r *Router) Wan() netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wan
 }
 
 // Spot returns a new place inside the home.
@@ -77,9 +135,18 @@ func (r *Router) Move() netip.Addr {
 	defer r.net.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.net.routers, r.wan)
-	r.wan = r.net.nextAddr()
-	r.net.routers[r.wan] = r
+	if r.upper != nil {
+		r.upper.mu.Lock()
+		defer r.upper.mu.Unlock()
+		delete(r.upper.inner, r.wan)
+		r.upper.boxes++
+		r.wan = netip.AddrFrom4([4]byte{100, 64, 1, r.upper.boxes})
+		r.upper.inner[r.wan] = r
+	} else {
+		delete(r.net.routers, r.wan)
+		r.wan = r.net.nextAddr()
+		r.net.routers[r.wan] = r
+	}
 	r.out = map[mappingKey]*mapping{}
 	r.in = map[uint16]*mapping{}
 	return r.wan
@@ -119,26 +186,41 @@ func (r *Router) filterBy(a netip.AddrPort) netip.AddrPort {
 	return a
 }
 
-// outbound sends a packet of a box in the home to the internet. There is no hairpin:
-// what is for the home's own public address is lost.
+// outbound sends a packet of a box in the home to the internet, or back into the
+// home when it is for the home's own public address and the router does hairpin.
 func (r *Router) outbound(p packet) {
+	r.net.mu.Lock()
+	hairpin, forwarded := r.hairpin, r.forwards[p.src.Port()]
+	r.net.mu.Unlock()
 	r.mu.Lock()
 	delay, ok := r.up.delay(len(p.body))
-	if r.cut || !ok || p.dst.Addr() == r.wan {
+	back := p.dst.Addr() == r.wan
+	if r.cut && !back || !ok || r.noUDP || back && !hairpin {
 		r.mu.Unlock()
 		return
 	}
 	now := time.Now()
-	m := r.mapping(p, now)
+	m := r.mappingOf(p, now, forwarded)
 	m.used = now
 	m.sent[r.filterBy(p.dst)] = now
 	p.src = netip.AddrPortFrom(r.wan, m.port)
 	r.mu.Unlock()
-	after(delay, func() { r.net.route(p) })
+	switch {
+	case back:
+		r.inbound(p)
+	case r.upper != nil:
+		after(delay, func() { r.upper.outbound(p) })
+	default:
+		after(delay, func() { r.net.route(p) })
+	}
 }
 
-// mapping finds or makes the public port for a packet. Callers hold r.mu.
-func (r *Router) mapping(p packet, now time.Time) *mapping {
+// mappingOf finds or makes the public port for a packet: a forwarded one keeps its own.
+// Callers hold r.mu.
+func (r *Router) mappingOf(p packet, now time.Time, forwarded *Spot) *mapping {
+	if forwarded != nil && forwarded.Addr() == p.src {
+		return &mapping{inside: p.src, port: p.src.Port(), sent: map[netip.AddrPort]time.Time{}}
+	}
 	key := mappingKey{p.src, r.mapTo(p.dst)}
 	if m := r.out[key]; m != nil && now.Sub(m.used) <= mappingLife {
 		return m
@@ -150,34 +232,51 @@ func (r *Router) mapping(p packet, now time.Time) *mapping {
 
 func (r *Router) freePort() uint16 {
 	for {
-		r.net.mu.Lock()
-		port := uint16(20000 + r.net.rand.IntN(40000))
-		r.net.mu.Unlock()
+		port := r.net.port()
 		if r.in[port] == nil {
 			return port
 		}
 	}
 }
 
-// inbound lets a packet from the internet in, if the NAT does.
+// inbound lets a packet from the internet in, if the NAT does or the port is forwarded.
 func (r *Router) inbound(p packet) {
-	now := time.Now()
+	r.net.mu.Lock()
+	forwarded := r.forwards[p.dst.Port()]
+	r.net.mu.Unlock()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := r.in[p.dst.Port()]
-	if r.cut || m == nil || now.Sub(m.used) > mappingLife {
-		return
-	}
-	if at, ok := m.sent[r.filterBy(p.src)]; r.nat != FullCone && (!ok || now.Sub(at) > mappingLife) {
+	if forwarded != nil {
+		p.dst = forwarded.Addr()
+	} else if inside, ok := r.letIn(p); ok {
+		p.dst = inside
+	} else {
+		r.mu.Unlock()
 		return
 	}
 	delay, ok := r.down.delay(len(p.body))
-	s := r.lan[m.inside]
-	if !ok || s == nil {
-		return
+	s, inner := r.lan[p.dst], r.inner[p.dst.Addr()]
+	shut := r.cut || r.noUDP
+	r.mu.Unlock()
+	switch {
+	case !ok || shut:
+	case s != nil:
+		after(delay, func() { s.receive(p) })
+	case inner != nil:
+		after(delay, func() { inner.inbound(p) })
 	}
-	p.dst = m.inside
-	after(delay, func() { s.receive(p) })
+}
+
+// letIn finds whom the NAT gives a packet to. Callers hold r.mu.
+func (r *Router) letIn(p packet) (inside netip.AddrPort, ok bool) {
+	now := time.Now()
+	m := r.in[p.dst.Port()]
+	if m == nil || now.Sub(m.used) > mappingLife {
+		return inside, false
+	}
+	if at, ok := m.sent[r.filterBy(p.src)]; r.nat != FullCone && (!ok || now.Sub(at) > mappingLife) {
+		return inside, false
+	}
+	return m.inside, true
 }
 
 // pipe is a line with a first-in first-out queue.
@@ -210,4 +309,11 @@ func (p *pipe) delay(size int) (time.Duration, bool) {
 	}
 	p.busy = p.busy.Add(time.Duration(float64((size+header)*8) / p.rate * float64(time.Second)))
 	return p.busy.Sub(now), true
+}
+
+// Unforward ends what Forward began.
+func (r *Router) Unforward() {
+	r.net.mu.Lock()
+	clear(r.forwards)
+	r.net.mu.Unlock()
 }

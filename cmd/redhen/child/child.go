@@ -36,6 +36,9 @@ type Config struct {
 	HTTP    string // "127.0.0.1:port"; see FreePort
 	P2P     int
 	LAN     bool // the pages are at all addresses of the machine
+	// Namespace is the network namespace in which it runs, reached by other boxes at all its
+	// addresses; "" = this one, and the loopback address alone.
+	Namespace string
 }
 
 // Box is a running child.
@@ -77,8 +80,14 @@ func Start(ctx context.Context, cfg Config) (*Box, error) {
 	if cfg.LAN {
 		pages = strings.TrimPrefix(pages, "127.0.0.1")
 	}
-	cmd := exec.Command(cfg.Program, "run", "--state", cfg.Dir, "--http", pages, "--p2p", fmt.Sprint(cfg.P2P),
-		"--listen", "127.0.0.1", "--no-lan", "--promote-after", "1s", "--with-parent")
+	args := []string{cfg.Program, "run", "--state", cfg.Dir, "--http", pages, "--p2p", fmt.Sprint(cfg.P2P),
+		"--no-lan", "--promote-after", "1s", "--with-parent"}
+	if cfg.Namespace == "" {
+		args = append(args, "--listen", "127.0.0.1")
+	} else {
+		args = append([]string{"ip", "netns", "exec", cfg.Namespace}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the parent
 	input, err := cmd.StdinPipe()

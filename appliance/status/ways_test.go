@@ -1,0 +1,97 @@
+package status
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/provision/p2p"
+)
+
+func relayed(f Facts, n int, since time.Duration) Facts {
+	f.Links[n-2] = p2p.Link{Box: boxID(n), State: p2p.Relayed, Via: boxID(3), Since: noon.Add(-since)}
+	return f
+}
+
+func behindWalls(f Facts, here, there p2p.Wall) Facts {
+	f.Outlook.Wall = here
+	f.Walls = map[ident.BoxID]p2p.Wall{boxID(1): here, boxID(2): there, boxID(3): p2p.WallNone}
+	return f
+}
+
+func TestStrangersInWords(t *testing.T) {
+	relay := p2p.Rented{Box: boxID(9), At: netip.MustParseAddrPort("8.0.0.1:4717")}
+	for want, f := range map[string]Facts{
+		"":                           {StrangersOn: true, Outside: true},
+		"computers of strangers":     {StrangersOn: true, StrangersUsed: true},
+		"A rented relay at 8.0.0.1:": {Relays: []p2p.Rented{relay}, Outside: true},
+		"--strangers on":             {},
+	} {
+		got := strangersWords(f)
+		if got.Allowed != f.StrangersOn || !strings.Contains(got.Words, want) || want == "" && got.Words != "" {
+			t.Errorf("%+v: %+v", f, got)
+		}
+	}
+}
+
+// Rule: every way has words, none of which a person would not say, and every house of
+// every scene gets the way that is meant.
+func TestWaysInWords(t *testing.T) {
+	nobody := behindWalls(away(whole(3), 2), p2p.WallSilent, p2p.WallSilent)
+	nobody.Outside = false
+	slow := away(whole(3), 2)
+	slow.Outlook.Slow = 3 * time.Hour
+	scenes := []struct {
+		want  WayCode
+		house string
+		facts Facts
+	}{
+		{WayOpen, "Oak Street", behindWalls(whole(3), p2p.WallNone, 0)},
+		{WayUntried, "Oak Street", behindWalls(whole(3), p2p.WallUnknown, 0)},
+		{WayRouterSilent, "Oak Street", behindWalls(whole(3), p2p.WallSilent, 0)},
+		{WayRouterRefuses, "Oak Street", behindWalls(whole(3), p2p.WallRefused, 0)},
+		{WayCarrier, "Oak Street", behindWalls(whole(3), p2p.WallCarrier, 0)},
+		{WayFiltered, "Oak Street", behindWalls(whole(3), p2p.WallFiltered, 0)},
+		{WayUDP, "Oak Street", behindWalls(whole(3), p2p.WallUDP, 0)},
+		{WayDirect, "Mill Lane", behindWalls(whole(3), p2p.WallSilent, p2p.WallSilent)},
+		{WayUDP, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), p2p.WallSilent, p2p.WallUDP)},
+		{WayStrict, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), p2p.WallSilent, p2p.WallCarrier)},
+		{WaySearching, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Second), p2p.WallSilent, p2p.WallSilent)},
+		{WaySearching, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), p2p.WallNone, p2p.WallSilent)},
+		{WayClock, "Mill Lane", slow},
+		{WayAlone, "Mill Lane", away(away(whole(3), 3), 2)},
+		{WayNobody, "Mill Lane", nobody},
+		{WayOff, "Mill Lane", behindWalls(away(whole(3), 2), p2p.WallNone, p2p.WallSilent)},
+		{WayOff, "Mill Lane", away(whole(2), 2)},
+	}
+	var got strings.Builder
+	told := map[WayCode]bool{}
+	for _, s := range scenes {
+		for _, h := range Build(s.facts).Houses {
+			if h.Name != s.house {
+				continue
+			}
+			if h.Way.Code != s.want {
+				t.Errorf("%s %s: %s, want %s", s.house, h.Reached.Words, h.Way.Code, s.want)
+			}
+			told[h.Way.Code] = true
+			fmt.Fprintf(&got, "%s: %s\n%s\nWhat would help: %s\n\n", h.Way.Code, h.Reached.Words, h.Way.Why, h.Way.Do)
+		}
+	}
+	for _, w := range ways() {
+		if !told[w.code] {
+			t.Errorf("no scene for %s", w.code)
+		}
+	}
+	for _, word := range []string{"node", "quorum", "raft", "shard", "replica", "term", "peer", "{", "}"} {
+		for text := range strings.FieldsSeq(got.String()) {
+			if strings.Trim(text, ".,“”()") == word || strings.Contains(text, "{") {
+				t.Errorf("people do not say %q", text)
+			}
+		}
+	}
+	golden(t, "ways.golden", got.String())
+}

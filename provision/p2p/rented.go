@@ -1,0 +1,206 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"redhen/provision/ident"
+	"redhen/provision/wire"
+)
+
+const (
+	maxRented   = 2 // relays in a record
+	maxAllRents = 4 // relays that a box knows of
+	rentedLook  = 5 * time.Second
+	rentedAgain = 30 * time.Second // after a relay did not take us
+)
+
+// Rented is a relay that belongs to no circle, and where it is.
+type Rented struct {
+	Box ident.BoxID
+	At  netip.AddrPort
+}
+
+// String returns it as ParseRented reads it.
+func (r Rented) String() string { return string(r.Box) + "@" + r.At.String() }
+
+// ParseRented reads "NAME@1.2.3.4:4717", as redhen relay prints it.
+func ParseRented(s string) (Rented, error) {
+	name, at, _ := strings.Cut(s, "@")
+	box, err := ident.ParseBoxID(name)
+	if err != nil {
+		return Rented{}, fmt.Errorf("relay %q: %w", s, err)
+	}
+	a, err := netip.ParseAddrPort(at)
+	if err != nil || a.Port() == 0 {
+		return Rented{}, fmt.Errorf("relay %q: want NAME@ADDRESS:PORT", s)
+	}
+	return Rented{box, a}, nil
+}
+
+// recordRelay is a Rented in a record.
+type recordRelay struct {
+	Box ident.BoxID `cbor:"1,keyasint"`
+	At  []byte      `cbor:"2,keyasint"`
+}
+
+func (r recordRelay) decode() (out Rented, err error) {
+	if _, err := ident.ParseBoxID(string(r.Box)); err != nil {
+		return out, err
+	}
+	if err := out.At.UnmarshalBinary(r.At); err != nil || !out.At.IsValid() || out.At.Port() == 0 || out.At.Addr().Zone() != "" {
+		return out, fmt.Errorf("bad address")
+	}
+	out.Box = r.Box
+	return out, nil
+}
+
+// rents is what a box knows of rented relays. Guarded by Host.mu.
+type rents struct {
+	own   []Rented
+	chain func() [][]byte // of the circle, as roster encodes changes; nil = none is shown
+	held  map[Rented]time.Time
+	next  map[Rented]time.Time
+}
+
+// UseRelays has the box be reached through rented relays, which know it by the chain of
+// its circle. The other members learn of them from this box's record, and use them too.
+func (h *Host) UseRelays(own []Rented, chain func() [][]byte) {
+	h.mu.Lock()
+	h.rents.own, h.rents.chain = slices.Clone(own), chain
+	h.mu.Unlock()
+}
+
+// HeldRelays returns the rented relays through which this box can be reached now.
+func (h *Host) HeldRelays() []Rented {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []Rented
+	for r, until := range h.rents.held {
+		if time.Now().Before(until) {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b Rented) int { return strings.Compare(a.String(), b.String()) })
+	return out[:min(len(out), maxRented)]
+}
+
+// knownRelays returns our own relays and those of members.
+func (h *Host) knownRelays() []Rented {
+	h.mu.Lock()
+	out := slices.Clone(h.rents.own)
+	h.mu.Unlock()
+	for _, r := range h.book.allRented() {
+		if !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out[:min(len(out), maxAllRents)]
+}
+
+// keepRented keeps reservations at rented relays until ctx ends.
+func (h *Host) keepRented(ctx context.Context) {
+	for pause(ctx, rentedLook) {
+		known := h.knownRelays()
+		h.guests.setRented(known)
+		for _, r := range known {
+			h.mu.Lock()
+			chain, next := h.rents.chain, h.rents.next[r]
+			h.mu.Unlock()
+			lost := h.h.Network().Connectedness(mustPeer(r.Box)) != network.Connected
+			if lost {
+				h.dropRented(r)
+			}
+			if chain == nil || time.Now().Before(next) {
+				continue
+			}
+			h.rent(ctx, r, chain())
+		}
+	}
+}
+
+// dropRented forgets a reservation whose connection is lost.
+func (h *Host) dropRented(r Rented) {
+	h.mu.Lock()
+	_, held := h.rents.held[r]
+	delete(h.rents.held, r)
+	if held {
+		delete(h.rents.next, r)
+	}
+	h.mu.Unlock()
+	if held {
+		poke(h.republish)
+	}
+}
+
+// rent shows the chain and reserves.
+func (h *Host) rent(ctx context.Context, r Rented, chain [][]byte) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	until, err := h.tryRent(ctx, r, chain)
+	h.mu.Lock()
+	if err != nil {
+		h.rents.next[r] = time.Now().Add(rentedAgain)
+		delete(h.rents.held, r)
+	} else {
+		h.rents.next[r], h.rents.held[r] = time.Now().Add(reserveAgain), until
+	}
+	h.mu.Unlock()
+	if err != nil {
+		h.log.Info("relay does not take us", "relay", r.Box.Short(), "err", err)
+		return
+	}
+	h.log.Debug("relay takes us", "relay", r.Box.Short())
+	poke(h.republish)
+}
+
+func (h *Host) tryRent(ctx context.Context, r Rented, chain [][]byte) (until time.Time, err error) {
+	info := peer.AddrInfo{ID: mustPeer(r.Box), Addrs: transportAddrs(r.At)}
+	if err := h.h.Connect(ctx, info); err != nil {
+		return until, err
+	}
+	s, err := h.h.NewStream(ctx, info.ID, chainProtocol)
+	if err != nil {
+		return until, err
+	}
+	defer s.Reset()
+	s.SetDeadline(time.Now().Add(chainPatience))
+	if err := wire.Write(s, chain); err != nil {
+		return until, err
+	}
+	var a chainAnswer
+	if err := wire.Read(s, 64, &a); err != nil {
+		return until, err
+	}
+	if !a.Known {
+		return until, errNotAllowed
+	}
+	res, err := client.Reserve(ctx, h.h, info)
+	if err != nil {
+		return until, err
+	}
+	return res.Expiration, nil
+}
+
+// rentedAddrs returns the ways to a box through the rented relays that it names.
+func (h *Host) rentedAddrs(box ident.BoxID) (out []ma.Multiaddr) {
+	for _, r := range h.book.rented(box) {
+		if !h.guests.isRented(r.Box) {
+			continue
+		}
+		circuit := ma.StringCast("/p2p/" + string(r.Box) + "/p2p-circuit")
+		for _, a := range transportAddrs(r.At) {
+			out = append(out, a.Encapsulate(circuit))
+		}
+	}
+	return out
+}
