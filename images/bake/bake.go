@@ -21,9 +21,6 @@ import (
 	"redhen/images/layout"
 )
 
-// Level is the highest level of formats that this redhen understands.
-const Level = 1
-
 // Config says what to bake. Board, Module and Out are needed.
 type Config struct {
 	Board   layout.Board
@@ -39,14 +36,6 @@ type Config struct {
 	// Extra is added to the kernel's command lines.
 	Extra string
 	Log   io.Writer // nil = none
-}
-
-// About is what an image says of itself, in release.json.
-type About struct {
-	Board   layout.Board `json:"board"`
-	Release string       `json:"release"`
-	Number  uint64       `json:"number"`
-	Level   uint64       `json:"level"`
 }
 
 // made is the time that every file bears.
@@ -84,8 +73,8 @@ func (c *Config) validate(ctx context.Context) error {
 }
 
 // about is what the image says of itself.
-func (c *Config) about() About {
-	return About{Board: c.Board, Release: c.Release, Number: c.Number, Level: Level}
+func (c *Config) about() layout.About {
+	return layout.About{Board: c.Board, Release: c.Release, Number: c.Number, Level: layout.Level}
 }
 
 // Tree has gokrazy build the root of a board's instance and unpacks it at dir, which
@@ -184,7 +173,7 @@ func finish(c *Config, tree string) error {
 	if c.Key != nil {
 		trusted = hex.EncodeToString(c.Key.Public().(ed25519.PublicKey)) + "\n"
 	}
-	for name, text := range map[string]string{"release.json": string(about) + "\n", "update.pub": trusted} {
+	for name, text := range map[string]string{layout.AboutFile: string(about) + "\n", layout.TrustedFile: trusted} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}

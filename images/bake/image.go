@@ -39,7 +39,7 @@ func Update(out string, b layout.Board) string {
 
 // Result is what Bake made.
 type Result struct {
-	About
+	layout.About
 	Tree  string // the root as a folder
 	Root  string // its squashfs
 	Lines []Line // for people: what, how large, how long it took, its hash
@@ -179,7 +179,7 @@ func Pack(ctx context.Context, c Config, root, to string) error {
 	if err != nil {
 		return err
 	}
-	h := bundle.Header{Board: c.Board, Release: c.Release, Number: c.Number, Level: Level, Lines: lines(&c),
+	h := bundle.Header{Board: c.Board, Release: c.Release, Number: c.Number, Level: layout.Level, Lines: lines(&c),
 		Files: []bundle.File{{Name: bundle.RootName, Size: size, Sum: s}}}
 	for _, name := range slices.Sorted(maps.Keys(inSlot)) {
 		b := inSlot[name]

@@ -29,11 +29,11 @@ func (s *system) prepareData() {
 
 // makeData makes the file system of a fresh card and returns its size, 0 when there is one.
 func (s *system) makeData() (made int64, err error) {
-	name, part, err := s.disk()
+	names, err := layout.RunningDisk(s.root)
 	if err != nil {
 		return 0, err
 	}
-	data, err := os.Open(part(layout.DataPart))
+	data, err := os.Open(names.Part(layout.DataPart))
 	if err != nil {
 		return 0, err
 	}
@@ -50,11 +50,11 @@ func (s *system) makeData() (made int64, err error) {
 	case state == datapart.Ready:
 		return 0, nil
 	}
-	size, err := grow(name)
+	size, err := grow(names.Disk)
 	if err != nil {
 		return 0, err
 	}
-	f, err := os.OpenFile(part(layout.DataPart), os.O_RDWR, 0)
+	f, err := os.OpenFile(names.Part(layout.DataPart), os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
 	}

@@ -10,25 +10,6 @@ import (
 	"redhen/images/layout"
 )
 
-func TestNamesOfPartitions(t *testing.T) {
-	for _, c := range []struct{ where, disk, data string }{
-		{"../../devices/pci0000:00/0000:00:04.0/virtio1/block/vda/vda2", "/dev/vda", "/dev/vda4"},
-		{"../../devices/platform/emmc2bus/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa/block/mmcblk0/mmcblk0p3", "/dev/mmcblk0", "/dev/mmcblk0p4"},
-		{"../../devices/pci0000:00/nvme/nvme0/nvme0n1/nvme0n1p2", "/dev/nvme0n1", "/dev/nvme0n1p4"},
-		{"../../devices/pci0000:00/ata1/host0/target0:0:0/0:0:0:0/block/sda/sda2", "/dev/sda", "/dev/sda4"},
-	} {
-		disk, part, err := diskNames(c.where)
-		if err != nil || disk != c.disk || part(layout.DataPart) != c.data {
-			t.Errorf("%s: %s %s, %v", c.where, disk, part(layout.DataPart), err)
-		}
-	}
-	for _, where := range []string{"../../devices/virtual/block/vda", "x", ""} {
-		if disk, _, err := diskNames(where); err == nil {
-			t.Errorf("%q is on %s", where, disk)
-		}
-	}
-}
-
 func TestDataMustBeWritable(t *testing.T) {
 	const other = "/dev/root / squashfs ro,relatime 0 0\n/dev/vda1 /boot vfat rw 0 0\n"
 	for _, c := range []struct {

@@ -66,7 +66,7 @@ func troublePage(found []string) http.Handler {
 
 // release names the system that runs, for gokrazy's log.
 func (s *system) release() string {
-	b, err := os.ReadFile(layout.AboutDir + "/release.json")
+	b, err := layout.ReadSmall(s.root, strings.TrimPrefix(layout.AboutDir, "/")+"/"+layout.AboutFile)
 	if err != nil {
 		return "unknown"
 	}
@@ -100,41 +100,13 @@ func mountKernel() {
 // mountBoot mounts the FAT where settings come from and updates go to. A box runs
 // without it.
 func (s *system) mountBoot() {
-	_, part, err := s.disk()
+	names, err := layout.RunningDisk(s.root)
 	if err != nil {
 		return // told already
 	}
 	const flags = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
-	err = syscall.Mount(part(layout.BootPart), layout.BootDir, "vfat", flags, "umask=0077,flush")
+	err = syscall.Mount(names.Part(layout.BootPart), layout.BootDir, "vfat", flags, "umask=0077,flush")
 	if err != nil {
 		s.trouble("The part of the card that holds settings cannot be read (%v). Files are not affected. Settings on the card and updates do not work; write the card anew when there is time.", err)
 	}
-}
-
-// disk returns the disk that the box runs from, and the names of its partitions.
-func (s *system) disk() (string, func(int) string, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat("/", &st); err != nil {
-		return "", nil, fmt.Errorf("find the disk: %w", err)
-	}
-	dev := uint64(st.Dev)
-	major, minor := dev>>8&0xfff|dev>>32&^0xfff, dev&0xff|dev>>12&^0xff // gnu_dev_major, gnu_dev_minor
-	where, err := fs.ReadLink(s.root, fmt.Sprintf("sys/dev/block/%d:%d", major, minor))
-	if err != nil {
-		return "", nil, fmt.Errorf("find the disk: %w", err)
-	}
-	return diskNames(where)
-}
-
-// diskNames takes the place of a partition in sysfs apart.
-func diskNames(where string) (string, func(int) string, error) {
-	name := filepath.Base(filepath.Dir(where))
-	if name == "block" || name == "." || name == "/" {
-		return "", nil, fmt.Errorf("find the disk: %s is no partition", where)
-	}
-	dash := ""
-	if last := name[len(name)-1]; last >= '0' && last <= '9' {
-		dash = "p" // mmcblk0p4, nvme0n1p4
-	}
-	return "/dev/" + name, func(n int) string { return fmt.Sprintf("/dev/%s%s%d", name, dash, n) }, nil
 }

@@ -125,9 +125,15 @@ func Cmdline(b Board, s Slot, consoles ...string) string {
 
 // SlotOf returns the slot that a kernel's command line names; of another system's, false.
 func SlotOf(cmdline string) (Slot, bool) {
+	v, ok := parameter(cmdline, slotParameter)
+	return Slot(v), ok && (v == string(A) || v == string(B))
+}
+
+// parameter returns the value of the first parameter that begins so.
+func parameter(cmdline, begin string) (string, bool) {
 	for _, word := range strings.Fields(cmdline) {
-		if v, ok := strings.CutPrefix(word, slotParameter); ok && (v == string(A) || v == string(B)) {
-			return Slot(v), true
+		if v, ok := strings.CutPrefix(word, begin); ok {
+			return v, true
 		}
 	}
 	return "", false

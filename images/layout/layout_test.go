@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 )
 
 func disk(t *testing.T, size int64) *os.File {
@@ -152,6 +154,54 @@ func TestCmdlineNamesSlotAndRoot(t *testing.T) {
 	}
 	if s, ok := SlotOf("quiet splash"); ok {
 		t.Errorf("slot of another system: %q", s)
+	}
+	if _, ok := SlotOf("redhen.slot=c"); ok {
+		t.Error("there is no slot c")
+	}
+}
+
+func TestPatience(t *testing.T) {
+	for line, want := range map[string]time.Duration{
+		"": Patience, "quiet " + PatienceLine(time.Minute) + " x": time.Minute, "redhen.patience=long": Patience, "redhen.patience=-1s": Patience,
+	} {
+		if got := PatienceOf(line); got != want {
+			t.Errorf("%q: %v, want %v", line, got, want)
+		}
+	}
+}
+
+func TestNamesOfPartitions(t *testing.T) {
+	for _, c := range []struct{ where, disk, data string }{
+		{"../../devices/pci0000:00/0000:00:04.0/virtio1/block/vda/vda2", "/dev/vda", "/dev/vda4"},
+		{"../../devices/platform/emmc2bus/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa/block/mmcblk0/mmcblk0p3", "/dev/mmcblk0", "/dev/mmcblk0p4"},
+		{"../../devices/pci0000:00/nvme/nvme0/nvme0n1/nvme0n1p2", "/dev/nvme0n1", "/dev/nvme0n1p4"},
+		{"../../devices/pci0000:00/ata1/host0/target0:0:0/0:0:0:0/block/sda/sda2", "/dev/sda", "/dev/sda4"},
+	} {
+		d, err := diskOf(c.where)
+		if err != nil || d.Disk != c.disk || d.Part(DataPart) != c.data {
+			t.Errorf("%s: %s %s, %v", c.where, d.Disk, d.Part(DataPart), err)
+		}
+	}
+	for _, where := range []string{"../../devices/virtual/block/vda", "x", ""} {
+		if d, err := diskOf(where); err == nil {
+			t.Errorf("%q is on %s", where, d.Disk)
+		}
+	}
+	if d, err := RunningDisk(fstest.MapFS{}); err == nil {
+		t.Errorf("without /sys the disk is %s", d.Disk)
+	}
+}
+
+func TestAboutIsReadAndBounded(t *testing.T) {
+	const name = "etc/redhen/release.json"
+	good := fstest.MapFS{name: {Data: []byte(`{"board":"vm-amd64","release":"0.2","number":7,"level":1}`)}}
+	if a, err := ReadAbout(good); err != nil || a != (About{AMD64, "0.2", 7, 1}) {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	for _, b := range []string{"", "{", `{"board":"toaster"}`, strings.Repeat(" ", maxAbout+1)} {
+		if a, err := ReadAbout(fstest.MapFS{name: {Data: []byte(b)}}); err == nil {
+			t.Errorf("%.20q became %+v", b, a)
+		}
 	}
 }
 
