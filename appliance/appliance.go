@@ -20,6 +20,7 @@ import (
 	"redhen/appliance/api"
 	"redhen/appliance/circle"
 	"redhen/appliance/status"
+	"redhen/appliance/update"
 	"redhen/appliance/web"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
@@ -42,6 +43,8 @@ type Config struct {
 	Logger *slog.Logger // nil = none
 
 	PromoteAfter time.Duration // see raftnode.Config
+
+	Update *update.Config // where the box has its slots; nil: it has none
 
 	// What a machine gives, for tests that give it themselves.
 	Underlay func(p2p.Config) p2p.Config            // puts the links on another internet; nil = the machine's
@@ -78,9 +81,10 @@ type Appliance struct {
 	accounts *account.Accounts
 	circle   *circle.Circle
 	watch    *status.Watch
-	socket   net.Listener // of programs on this machine
-	http     net.Listener // of people; nil = none
-	pages    *web.Server  // nil without http
+	socket   net.Listener    // of programs on this machine
+	http     net.Listener    // of people; nil = none
+	pages    *web.Server     // nil without http
+	updater  *update.Updater // nil without slots
 
 	claimCode string // for a fresh box
 
@@ -96,7 +100,7 @@ func Open(cfg Config) (*Appliance, error) {
 		return nil, err
 	}
 	a := &Appliance{cfg: cfg, log: cfg.Logger, unlock: func() {}, endBase: func() {}}
-	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openDoors} {
+	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openUpdates, a.openDoors} {
 		if err := open(); err != nil {
 			a.close()
 			return nil, err
@@ -210,6 +214,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
+	group.Go(func() error { return ended("update", a.followUpdates(ctx)) })
 	group.Go(func() error {
 		defer doorsClosed()
 		return ended("doors", a.serveDoors(ctx))

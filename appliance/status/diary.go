@@ -15,6 +15,9 @@ const (
 	whatBack  = "house-back"   // house, since
 	whatWhole = "copies-whole" // houses
 
+	whatUpdated  = "box-updated"     // box, house, release
+	whatFellBack = "box-update-back" // box, house, release
+
 	whatAdmitted = "box-admitted"
 	whatRetired  = "box-retired"
 	whatGone     = "box-gone"
@@ -100,6 +103,10 @@ func happened(e directory.Entry, now time.Time) (text, lost string) {
 		return a["house"] + " has not been in reach since " + When(since, now) + ".", ""
 	case whatBack:
 		return a["house"] + " is back, after " + spell(at.Sub(since)) + ".", nothingLost
+	case whatUpdated:
+		return a["box"] + " at " + a["house"] + " was updated to release " + a["release"] + ".", nothingLost
+	case whatFellBack:
+		return a["box"] + " at " + a["house"] + " tried release " + a["release"] + ", did not do well with it, and went back by itself.", nothingLost
 	case whatWhole:
 		return "All copies are complete, in " + count(amount(a["houses"]), "house", "houses") + ".", nothingLost
 	}

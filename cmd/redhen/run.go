@@ -80,6 +80,7 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	cfg.Update = a.slots()
 	box, err := appliance.Open(cfg)
 	if err != nil {
 		return openWords(err, f)
@@ -96,7 +97,7 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 	if err := a.show(about, func(w io.Writer) { a.tellStart(w, about) }); err != nil {
 		return err
 	}
-	return box.Run(ctx)
+	return restarted(box.Run(ctx), cfg.Update)
 }
 
 func (a *app) tellStart(w io.Writer, b api.Box) {

@@ -28,7 +28,8 @@ type Loader interface {
 	Try(release, line string) error
 	// Confirm has the running slot start from now on.
 	Confirm() error
-	// Restart restarts the box. What runs has been put down, and disks are synced.
+	// Restart restarts the box, whose programs have been put down. A slot that is on
+	// trial is given up by it: the other one starts.
 	Restart() error
 }
 

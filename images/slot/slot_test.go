@@ -120,6 +120,20 @@ func TestUEFIClearsTheOtherSlotOnly(t *testing.T) {
 	}
 }
 
+func TestUEFIGivesUpOnlyWhatIsOnTrial(t *testing.T) {
+	dir := fat(t)
+	must(t, NewUEFI(dir, layout.A).giveUp())
+	put(t, filepath.Join(dir, layout.EntriesDir, "redhen-b+2-1.conf"), "version 2\n")
+	must(t, NewUEFI(dir, layout.A).giveUp())
+	if got, want := names(t, dir), []string{"debian.conf", "redhen-a.conf", "redhen-b+2-1.conf"}; !slices.Equal(got, want) {
+		t.Errorf("entries %q, want %q", got, want)
+	}
+	must(t, NewUEFI(dir, layout.B).giveUp())
+	if got, want := names(t, dir), []string{"debian.conf", "redhen-a.conf", "redhen-b+0-3.conf"}; !slices.Equal(got, want) {
+		t.Errorf("entries %q, want %q", got, want)
+	}
+}
+
 func TestUEFIWithoutItsFATSaysSo(t *testing.T) {
 	u := NewUEFI(t.TempDir(), layout.A)
 	if _, err := u.OnTrial(); err == nil {

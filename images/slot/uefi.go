@@ -1,6 +1,7 @@
 package slot
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -152,4 +153,20 @@ func (u *UEFI) Confirm() error {
 }
 
 // Restart implements Loader.
-func (u *UEFI) Restart() error { return reboot("") }
+func (u *UEFI) Restart() error {
+	return errors.Join(u.giveUp(), reboot("")) // without the first its tries run out
+}
+
+// giveUp leaves the running slot no tries, if it is on trial.
+func (u *UEFI) giveUp() error {
+	all, err := u.entries()
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if e.slot == u.running && e.counted {
+			return rename(u.path(e.name), u.path(entryName(e.slot, fmt.Sprintf("+0-%d", tries))))
+		}
+	}
+	return nil
+}
