@@ -25,6 +25,7 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0 // testscript: the command line as users type it
 	github.com/spf13/cobra v1.10.2 // the command line
 	github.com/tidwall/btree v1.8.2 // sorted layers over a state file, copied on write
+	github.com/ulikunitz/xz v0.5.15 // unpacks an image that was downloaded
 	go.etcd.io/bbolt v1.5.0 // the state file of a shard
 	go.etcd.io/raft/v3 v3.7.0 // consensus
 	go.uber.org/fx v1.24.0 // how libp2p takes the simulated internet in tests

@@ -38,7 +38,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.accountCommand(),
 		a.statusCommand(), a.housesCommand(), a.diaryCommand(), a.goneCommand(), a.replaceCommand(), a.exportCommand(),
-		a.demoCommand(), a.fireCommand(),
+		a.flashCommand(), a.demoCommand(), a.fireCommand(),
 	)
 	a.noteRun(root)
 	return root

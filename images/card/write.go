@@ -44,9 +44,16 @@ func Write(ctx context.Context, target *os.File, image io.ReaderAt, size int64, 
 	if _, err := target.WriteAt(make([]byte, min(piece, size)), 0); err != nil {
 		return fmt.Errorf("write card: %w", err)
 	}
-	err := inPieces(ctx, image, piece, size, func(b []byte, at int64) error {
-		if _, err := target.WriteAt(b, at); err != nil {
-			return err
+	st, err := target.Stat()
+	if err != nil {
+		return fmt.Errorf("write card: %w", err)
+	}
+	holes, zeros := st.Mode().IsRegular(), make([]byte, piece)
+	err = inPieces(ctx, image, piece, size, func(b []byte, at int64) error {
+		if !holes || !bytes.Equal(b, zeros[:len(b)]) { // those are there already
+			if _, err := target.WriteAt(b, at); err != nil {
+				return err
+			}
 		}
 		tell(Writing, at+int64(len(b)), size)
 		return nil
