@@ -104,7 +104,9 @@ func (s *system) mountBoot() {
 	if err != nil {
 		return // told already
 	}
-	const flags = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
+	// Changes of names are on the card one after the other: of a file that gets another
+	// name, the new one leads to it before the old one is gone.
+	const flags = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC | syscall.MS_DIRSYNC
 	err = syscall.Mount(names.Part(layout.BootPart), layout.BootDir, "vfat", flags, "umask=0077,flush")
 	if err != nil {
 		s.trouble("The part of the card that holds settings cannot be read (%v). Files are not affected. Settings on the card and updates do not work; write the card anew when there is time.", err)

@@ -67,11 +67,17 @@ func replace(path string, content []byte) error {
 	return rename(fresh, path)
 }
 
+// rename puts a file under another name. On a FAT its size and place stand beside its
+// name: until the file is synced under the new one, the name leads to nothing.
 func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	f, err := os.Open(to)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), syncDir(filepath.Dir(to)))
 }
 
 func remove(path string) error {

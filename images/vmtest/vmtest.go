@@ -27,7 +27,14 @@ type Config struct {
 	Memory int    // MiB; 0 = 1024
 	Dir    string // for its console and the like; it is there
 	Extra  []string
+	// Pi3 has the machine be a Raspberry Pi 3 as far as QEMU knows one: its kernel is
+	// started by QEMU, since the firmware of a Raspberry Pi cannot be had.
+	Pi3 *Pi3
 }
+
+// Pi3 is what QEMU starts on a Raspberry Pi 3. Board is ARM64, and Disk has a size that
+// is a power of two.
+type Pi3 struct{ Kernel, Tree, Line string }
 
 // Machine is one that runs.
 type Machine struct {
@@ -82,9 +89,8 @@ func Start(ctx context.Context, c Config) (*Machine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start machine: %w", err)
 	}
-	args = append(args, "-m", fmt.Sprint(c.Memory), "-display", "none", "-no-user-config",
-		"-serial", "file:"+m.console(), "-device", "virtio-net-pci,netdev=net",
-		"-netdev", fmt.Sprintf("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:%d-:80", port))
+	args = append(args, "-m", fmt.Sprint(c.Memory), "-display", "none", "-no-user-config", "-nodefaults",
+		"-serial", "file:"+m.console(), "-netdev", fmt.Sprintf("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:%d-:80", port))
 	args = append(args, c.Extra...)
 	m.cmd = exec.CommandContext(ctx, emulator(c.Board), args...)
 	var said bytes.Buffer
@@ -104,7 +110,10 @@ func Start(ctx context.Context, c Config) (*Machine, error) {
 // board are the arguments that differ from board to board. A second thread for the
 // processor hung one start in eight on amd64 (QEMU 7.2).
 func (m *Machine) board() ([]string, error) {
-	disk := []string{"-drive", "file=" + m.Disk + ",format=raw,if=virtio,cache=unsafe"}
+	if m.Pi3 != nil {
+		return m.pi3(), nil
+	}
+	disk := []string{"-drive", "file=" + m.Disk + ",format=raw,if=virtio,cache=unsafe", "-device", "virtio-net-pci,netdev=net"}
 	if m.Board == layout.ARM64 {
 		return append(disk, "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-bios", arm64Code), nil
 	}
@@ -122,6 +131,20 @@ func (m *Machine) board() ([]string, error) {
 		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+amd64Code,
 		"-drive", "if=pflash,format=raw,unit=1,file="+vars,
 		"-device", "i6300esb", "-watchdog-action", "reset"), nil
+}
+
+// pi3 are the arguments of a Raspberry Pi 3. What the kernel is told beside the card's
+// line are quirks of the emulator: its USB controller and watchdog are not whole, and a
+// network device without a Raspberry Pi's address is not eth0.
+func (m *Machine) pi3() []string {
+	m.Memory = 1024
+	line := m.Pi3.Line + " dwc_otg.lpm_enable=0 dwc_otg.fiq_enable=0 dwc_otg.fiq_fsm_enable=0 dwc_otg.nak_holdoff=0" +
+		" initcall_blacklist=bcm2835_wdt_driver_init"
+	return []string{
+		"-M", "raspi3b", "-kernel", m.Pi3.Kernel, "-dtb", m.Pi3.Tree, "-append", line,
+		"-drive", "file=" + m.Disk + ",format=raw,if=sd,cache=unsafe",
+		"-device", "usb-net,netdev=net,mac=b8:27:eb:12:34:56",
+	}
 }
 
 func freePort() (int, error) {
