@@ -160,6 +160,12 @@ func (n *Node) giveUp(g *group) {
 		n.trouble(g.shard, err)
 		return
 	}
+	if g.shard != ident.CircleShard {
+		if err := n.Space(g.shard).keepAll(); err != nil {
+			n.trouble(g.shard, err)
+			return
+		}
+	}
 	n.log.Info("replica ends", "shard", g.shard, "replica", g.id)
 	delete(n.groups, g.shard)
 	n.mu.Lock()
@@ -296,6 +302,12 @@ func (n *Node) followPlacement(shard ident.ShardID, p directory.Placement, first
 	g := n.groups[shard]
 	if rep := n.replica(shard); g == nil && rep != nil {
 		return // being healed
+	}
+	if g != nil && mine != nil && mine.ID == p.Begins && g.id != mine.ID && p.Era > g.mem.era {
+		if shard != ident.CircleShard { // that one began its era before the directory could say so
+			n.beginEra(g, eraNote{Old: g.id, New: mine.ID, Era: p.Era}, func(error) {})
+		}
+		return
 	}
 	// A directory that never heard of the number here is older than the replica.
 	newer := g != nil && g.id >= p.Next

@@ -24,25 +24,26 @@ type debt struct {
 	scanned bool   // every content of the state has been looked at
 	scan    uint64 // grows when that must be done again
 	queue   []owed
-	busy    bool
+	paying  []owed // those of the queue that are being looked at
 }
 
 // owed is one content that may lack chunks, and who had them when it was proposed.
 type owed struct {
 	content manifest.Content
 	holders []ident.BoxID
+	index   uint64 // of its entry; zero when it was found in the state
 }
 
 func newDebt(rep *replica) *debt { return &debt{rep: rep, wake: make(chan struct{}, 1)} }
 
-// expect notes a content that was just applied.
-func (d *debt) expect(c *manifest.Content, holders []ident.BoxID) {
+// expect notes a content that the entry at index brings.
+func (d *debt) expect(index uint64, c *manifest.Content, holders []ident.BoxID) {
 	if c == nil || len(c.Chunks) == 0 || d.rep.n.hasAll(c.Chunks) && c.Depth == 0 {
 		return
 	}
 	d.mu.Lock()
-	first := d.scanned && len(d.queue) == 0 && !d.busy
-	d.queue = append(d.queue, owed{*c, holders})
+	first := d.scanned && len(d.queue)+len(d.paying) == 0
+	d.queue = append(d.queue, owed{*c, holders, index})
 	d.mu.Unlock()
 	d.kick()
 	if first {
@@ -70,7 +71,23 @@ func (d *debt) kick() {
 func (d *debt) owes() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return !d.scanned || len(d.queue) > 0 || d.busy
+	return !d.scanned || len(d.queue)+len(d.paying) > 0
+}
+
+// wholeTo returns up to which entry every chunk is here, at most applied; zero while
+// something is owed of which no entry is known.
+func (d *debt) wholeTo(applied uint64) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.scanned {
+		return 0
+	}
+	for _, list := range [][]owed{d.queue, d.paying} {
+		for _, o := range list {
+			applied = min(applied, max(o.index, 1)-1)
+		}
+	}
+	return applied
 }
 
 // run pays until ctx ends. What cannot be had now is tried again later.
@@ -126,7 +143,7 @@ func (d *debt) look() bool {
 func (d *debt) pay(ctx context.Context) bool {
 	d.mu.Lock()
 	queue := d.queue
-	d.queue, d.busy = nil, true
+	d.queue, d.paying = nil, queue
 	d.mu.Unlock()
 	var left []owed
 	for i, o := range queue {
@@ -141,7 +158,7 @@ func (d *debt) pay(ctx context.Context) bool {
 	}
 	d.mu.Lock()
 	d.queue = append(left, d.queue...)
-	d.busy = false
+	d.paying = nil
 	done := len(d.queue) == 0
 	d.mu.Unlock()
 	if done && len(queue) > 0 {

@@ -22,7 +22,7 @@ func TestFramesComeBackAndAreBounded(t *testing.T) {
 		Wake:  []wakeCall{{7}},
 		Lost:  []lostPart{{7, 2}},
 		Ask:   []askWhole{{7, 2}},
-		Tell:  []tellWhole{{7, 2, true, 9, true}},
+		Tell:  []tellWhole{{7, 2, 8, 9, true}},
 		Count: []askCounted{{7, 2, 9}},
 		Gone:  []tellGone{{7, 2}},
 	}

@@ -4,7 +4,11 @@ import (
 	"context"
 
 	"redhen/provision/ident"
+	"redhen/provision/onefile"
+	"redhen/provision/roster"
+	"redhen/provision/wire"
 	"redhen/raftnode/catalog"
+	"redhen/raftnode/directory"
 )
 
 // ProposeRaw has the leader here propose an entry of any kind and body.
@@ -38,3 +42,29 @@ func (n *Node) WakeAlone(shard ident.ShardID) {
 
 // StopReplica stops the replica here.
 func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fail(why) }
+
+// InterruptTakeover does so many steps of a takeover and leaves it there, as a power
+// cut would. It returns how many there are.
+func (n *Node) InterruptTakeover(ctx context.Context, lost []ident.BoxID, sign func(directory.View) (roster.Change, error), steps int) (int, error) {
+	g, err := n.mayTakeOver(ctx, lost)
+	if err != nil {
+		return 0, err
+	}
+	note, _, err := n.rehearse(g.rep, sign)
+	if err != nil {
+		return 0, err
+	}
+	if err := onefile.Replace(n.eraPath(g.shard), wire.MustMarshal(note)); err != nil {
+		return 0, err
+	}
+	stopped := make(chan struct{})
+	n.mail.put(func() {
+		delete(n.groups, g.shard)
+		close(stopped)
+	})
+	<-stopped
+	all := n.eraSteps(g.rep, note)
+	done := make(chan error, 1)
+	g.rep.work.put(func() { done <- inOrder(all[:min(steps, len(all))]) })
+	return len(all), <-done
+}

@@ -65,11 +65,11 @@ type askWhole struct {
 }
 
 // tellWhole answers it, and comes unasked when it changes: every chunk of every
-// entry up to Applied is here, or not.
+// entry up to WholeTo is here.
 type tellWhole struct {
 	Shard   ident.ShardID   `cbor:"1,keyasint"`
 	From    ident.ReplicaID `cbor:"2,keyasint"`
-	Whole   bool            `cbor:"3,keyasint,omitempty"`
+	WholeTo uint64          `cbor:"3,keyasint,omitempty"` // Applied when nothing is owed
 	Applied uint64          `cbor:"4,keyasint,omitempty"`
 	Busy    bool            `cbor:"5,keyasint,omitempty"` // a snapshot is on its way here, or being put in place
 }

@@ -28,6 +28,7 @@ type group struct {
 	term     uint64
 	leadless time.Time // since when no leader is known; zero while one is
 
+	offering bool // this box is about to go on with a shard that lost most of its voters
 	unplaced bool // the placement does not name this replica any more
 	gone     bool // and neither does the membership, as another replica said
 
@@ -37,6 +38,9 @@ type group struct {
 
 	confAsked bool   // a change of membership was proposed and is not in the log yet
 	confAt    uint64 // index of the last one in the log, or above it
+	tail      uint64 // index of the last entry given to the log
+	mark      uint64 // tail one beat ago
+	brake     brake
 
 	installing bool          // a snapshot is being put in place
 	held       []*pb.Message // storage appends that wait for it
@@ -90,9 +94,10 @@ func newGroup(n *Node, rep *replica) (*group, error) {
 		return nil, fmt.Errorf("start raft of shard %s: %w", g.shard, err)
 	}
 	g.rn = rn
-	if g.confAt, err = rep.log.LastIndex(); err != nil { // nobody has looked at the tail
+	if g.tail, err = rep.log.LastIndex(); err != nil {
 		return nil, err
 	}
+	g.confAt = g.tail // nobody has looked for changes of membership there
 	return g, nil
 }
 
@@ -267,7 +272,7 @@ func (g *group) ready() {
 			}
 		}
 	}
-	g.confAsked = false // if raft took it, noteConf has seen it
+	g.confAsked = false // if raft took it, noteTail has seen it
 	g.term = g.rn.BasicStatus().GetTerm()
 	g.rep.publish(g)
 }
@@ -279,6 +284,7 @@ func (g *group) leaderIs(id ident.ReplicaID) {
 	g.lead = id
 	g.writer = writerRun{}
 	clear(g.whole)
+	g.mark, g.brake = g.tail, brake{}
 	if id == 0 {
 		g.leadless = g.n.now()
 	} else {
@@ -291,7 +297,7 @@ func (g *group) leaderIs(id ident.ReplicaID) {
 
 // append makes raft's log write durable, in order; its answers go out after.
 func (g *group) append(m *pb.Message) {
-	g.noteConf(m.GetEntries())
+	g.noteTail(m.GetEntries())
 	switch {
 	case g.installing:
 		g.held = append(g.held, m)

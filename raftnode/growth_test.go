@@ -14,6 +14,7 @@ import (
 	"redhen/provision/ident"
 	"redhen/raftnode/catalog"
 	"redhen/raftnode/raftnodetest"
+	"redhen/raftnode/transport"
 )
 
 // listener calls a function with everything that is logged.
@@ -87,5 +88,43 @@ func TestNothingIsKeptTwiceBecauseAHouseBeginsToVote(t *testing.T) {
 			t.Errorf("the second house began to vote: %v; %d writes", cut.Load(), writes.Load())
 		}
 		c.Close()
+	})
+}
+
+// A house becomes a voter although people write hundreds of times a second: there
+// is never a moment in which it has every entry.
+func TestAHouseBeginsToVoteUnderLoad(t *testing.T) {
+	inCircleOf(t, raftnodetest.Config{Seed: 2}, []string{"a", "b"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {
+		waitVoters(t, ctx, c, ident.CircleShard, 2)
+		sp := newSpace(t, ctx, c, 2)
+		c.Mesh.SetLinks(transport.Link{Latency: 60 * time.Millisecond})
+		var stop atomic.Bool
+		var writes atomic.Int64
+		var wg sync.WaitGroup
+		a := c.Box("a")
+		for i := range 64 {
+			wg.Go(func() {
+				for k := 0; !stop.Load() && ctx.Err() == nil; k++ {
+					op := catalog.Op{Kind: catalog.Mkdir, Dir: catalog.Root, Name: fmt.Sprintf("%d-%d", i, k)}
+					if _, _, err := a.Node.Space(sp).Write(ctx, a.Account, op, 0); err != nil {
+						t.Errorf("write %s: %v", op.Name, err)
+						return
+					}
+					writes.Add(1)
+				}
+			})
+		}
+		began := time.Now()
+		if _, err := c.Add(ctx, "c", "c house"); err != nil {
+			t.Fatal(err)
+		}
+		waitVoters(t, ctx, c, sp, 3)
+		rate := float64(writes.Load()) / time.Since(began).Seconds()
+		t.Logf("voted after %v, under %.0f writes a second", time.Since(began), rate)
+		stop.Store(true)
+		wg.Wait()
+		if rate < 3*64 {
+			t.Errorf("%.0f writes a second: too few to tell", rate)
+		}
 	})
 }

@@ -31,11 +31,13 @@ var (
 const serviceState = "redhen/state/1"
 
 // stateCall asks for the state of a shard that has applied at least an index;
-// with Placement alone, for where its replicas should be.
+// with Placement alone, for where its replicas should be; with Log, for where the log
+// of the replica there ends.
 type stateCall struct {
 	Shard     ident.ShardID `cbor:"1,keyasint"`
 	AtLeast   uint64        `cbor:"2,keyasint,omitempty"`
 	Placement bool          `cbor:"3,keyasint,omitempty"`
+	Log       bool          `cbor:"4,keyasint,omitempty"`
 }
 
 // stateReply offers a copy of the state as a file, or tells the placement.
@@ -44,6 +46,7 @@ type stateReply struct {
 	Ref       snapshotRef         `cbor:"2,keyasint"`
 	Index     uint64              `cbor:"3,keyasint,omitempty"`
 	Placement directory.Placement `cbor:"4,keyasint"`
+	End       logEnd              `cbor:"5,keyasint"`
 }
 
 func (n *Node) serveState(ctx context.Context, from ident.BoxID, s transport.Stream) {
@@ -62,6 +65,14 @@ func (n *Node) serveState(ctx context.Context, from ident.BoxID, s transport.Str
 		return
 	}
 	rep := n.replica(q.Shard)
+	if q.Log {
+		if rep == nil || rep.failure() != nil {
+			n.reply(s, stateReply{})
+		} else {
+			n.reply(s, stateReply{Have: true, End: rep.logEnd()})
+		}
+		return
+	}
 	if rep == nil || rep.failure() != nil || appliedIndex(rep.state) < max(q.AtLeast, 1) {
 		n.reply(s, stateReply{})
 		return
@@ -285,25 +296,7 @@ func (n *Node) askPlacement(ctx context.Context, shard ident.ShardID) (directory
 
 // renumbered begins the replica anew; on the loop.
 func (n *Node) renumbered(rep *replica, id ident.ReplicaID) {
-	index := appliedIndex(rep.state)
-	fresh := &replica{n: n, shard: rep.shard, id: id, path: n.statePath(rep.shard, id)}
-	err := rep.state.Close()
-	if err == nil {
-		err = n.useNumber(rep.shard, id)
-	}
-	if err == nil {
-		err = n.forgetLog(rep.shard)
-	}
-	if err == nil {
-		err = fresh.beginReset(index)
-	}
-	if err == nil {
-		err = os.Rename(rep.path, fresh.path)
-	}
-	if err == nil {
-		os.Remove(rep.lostPath()) // that number is used up
-	}
-	if err != nil {
+	if err := inOrder(n.renamingSteps(rep, id)); err != nil {
 		n.trouble(rep.shard, err)
 		return
 	}

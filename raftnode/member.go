@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,12 +24,14 @@ const maxReplicas = 64
 var (
 	keyConfState = []byte{0x01, 'c'}
 	keyMembers   = []byte{0x01, 'm'}
+	keyEra       = []byte{0x01, 'e'}
 )
 
 // members is the membership of a shard at one applied index.
 type members struct {
 	conf  *pb.ConfState
 	boxes map[ident.ReplicaID]ident.BoxID
+	era   uint64 // how often the shard went on without a majority of its voters
 }
 
 func noMembers() members {
@@ -46,6 +49,9 @@ func readMembers(r kv.Reader) (members, error) {
 			return m, fmt.Errorf("members: %w", err)
 		}
 	}
+	if b := r.Get(keyEra); len(b) == 8 {
+		m.era = binary.BigEndian.Uint64(b)
+	}
 	return m, nil
 }
 
@@ -56,6 +62,9 @@ func (m members) write(tx kv.Writer) error {
 	}
 	tx.Put(keyConfState, b)
 	tx.Put(keyMembers, wire.MustMarshal(m.boxes))
+	if m.era > 0 {
+		tx.Put(keyEra, binary.BigEndian.AppendUint64(nil, m.era))
+	}
 	return nil
 }
 
@@ -72,7 +81,7 @@ func (m members) after(cc *pb.ConfChangeV2, index uint64) (members, error) {
 	if err != nil {
 		return m, err
 	}
-	next := members{conf: conf, boxes: maps.Clone(m.boxes)}
+	next := members{conf: conf, boxes: maps.Clone(m.boxes), era: m.era}
 	maps.Copy(next.boxes, added)
 	maps.DeleteFunc(next.boxes, func(id ident.ReplicaID, _ ident.BoxID) bool { return !next.has(id) })
 	return next, nil
@@ -141,17 +150,7 @@ func (m members) replicaOf(box ident.BoxID) (newest ident.ReplicaID) {
 // heldByMajority reports whether the holders are a majority of the voters; of
 // both halves while the membership is joint.
 func (m members) heldByMajority(holders []ident.ReplicaID) bool {
-	return majority(m.conf.GetVoters(), holders) && (!m.joint() || majority(m.conf.GetVotersOutgoing(), holders))
-}
-
-func majority(voters []uint64, holders []ident.ReplicaID) bool {
-	n := 0
-	for _, v := range voters {
-		if slices.Contains(holders, ident.ReplicaID(v)) {
-			n++
-		}
-	}
-	return n > len(voters)/2
+	return most(m.voters(), holders) && (!m.joint() || most(sortedReplicas(m.conf.GetVotersOutgoing()), holders))
 }
 
 // keptIn returns the number of different houses that any majority of the voters

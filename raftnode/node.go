@@ -84,6 +84,7 @@ type Node struct {
 	exchange *exchange.Exchange
 	machine  directory.Machine
 	mail     *mail
+	opened   time.Time
 	boot     uint64 // drawn at every start: of beats, and the incarnation of write IDs
 
 	// Run's loop only.
@@ -146,6 +147,7 @@ func Open(cfg Config) (*Node, error) {
 		heard:    map[ident.BoxID]time.Time{},
 		started:  make(chan struct{}),
 	}
+	n.opened = n.now()
 	n.life, n.end = context.WithCancel(context.Background())
 	for _, b := range cfg.Known {
 		n.known[b] = true
@@ -196,6 +198,10 @@ func (n *Node) openAll() error {
 func (n *Node) openOne(shard ident.ShardID, id ident.ReplicaID) error {
 	if n.replicas[shard] != nil {
 		return fmt.Errorf("open node: two replicas of shard %s", shard)
+	}
+	id, err := n.resumeEra(shard, id)
+	if err != nil {
+		return fmt.Errorf("open node: %w", err)
 	}
 	rep, err := openReplica(n, shard, id)
 	if err != nil {
@@ -253,6 +259,7 @@ func (n *Node) loop(ctx context.Context) error {
 			n.beats.send()
 			n.reconcile()
 			n.askCounted()
+			n.offerEras()
 		case <-flush.C:
 			n.flushAll()
 		case <-n.mail.ready:

@@ -33,6 +33,7 @@ func (n *Node) reconcile() {
 		if len(p.Replicas) > 0 {
 			n.groups[shard].reconcile(p.Replicas)
 		}
+		n.groups[shard].mark = n.groups[shard].tail
 	}
 }
 
@@ -75,7 +76,7 @@ func (g *group) removeLearner(want []placement.Replica) bool {
 }
 
 // changeVoters moves to the wanted voters when those that are new have every
-// entry and every chunk, and those that stay owe nothing. While the shard grows it
+// entry and every chunk, and nothing promised would be lost with those that go. While the shard grows it
 // takes them one by one; a swap is one joint change.
 func (g *group) changeVoters(want []placement.Replica) bool {
 	now := g.mem.voters()
@@ -93,7 +94,7 @@ func (g *group) changeVoters(want []placement.Replica) bool {
 	default:
 		return false
 	}
-	if len(leaving) > 0 && g.staysOwing(target, now) {
+	if len(leaving) > 0 && !g.mayLeave(target) {
 		return false
 	}
 	if slices.Contains(leaving, g.id) {
@@ -128,7 +129,7 @@ func (g *group) makeWay(held, now []ident.ReplicaID, want []placement.Replica) b
 	}
 	leaving := held[:1]
 	stay := without(now, leaving)
-	if g.staysOwing(stay, now) {
+	if !g.mayLeave(stay) {
 		return false
 	}
 	if leaving[0] == g.id {
@@ -157,34 +158,20 @@ func (g *group) swap(arriving, leaving []ident.ReplicaID, want []placement.Repli
 	return len(list) > 0 && g.change(nil, list...)
 }
 
-// fit reports whether a learner may become a voter: heard, with every entry and
-// every chunk; and when it is to be the second voter, heard without a break for long,
+// fit reports whether a learner may become a voter: heard, with every entry that
+// there was one beat ago and every chunk but those of the last few; and when it is to be the second voter, heard without a break for long,
 // since from then on both houses are needed.
 func (g *group) fit(id ident.ReplicaID) bool {
 	box := g.boxOf(id)
 	pr, ok := g.rn.Status().Progress[uint64(id)]
-	if !ok || !g.n.beats.alive(box) || g.n.owesChunks(box, g.shard) || pr.State != tracker.StateReplicate {
+	if !ok || !g.n.beats.alive(box) || pr.State != tracker.StateReplicate || pr.Match < g.mark {
 		return false
 	}
-	last, err := g.rep.log.LastIndex()
-	if err != nil || pr.Match+matchSlack < last {
-		return false
-	}
-	if g.shard != ident.CircleShard && g.whole[id].applied+matchSlack < last {
+	if w := g.whole[id]; g.shard != ident.CircleShard && (w.to == 0 || w.to+matchSlack < g.mark) {
 		return false
 	}
 	since := g.n.beats.contact(box)
 	return len(g.mem.conf.GetVoters()) > 1 || g.n.now().Sub(since) >= g.n.cfg.PromoteAfter
-}
-
-// staysOwing reports whether a voter that stays still owes chunks.
-func (g *group) staysOwing(target, now []ident.ReplicaID) bool {
-	for _, id := range target {
-		if slices.Contains(now, id) && (!g.n.beats.alive(g.boxOf(id)) || g.n.owesChunks(g.boxOf(id), g.shard)) {
-			return true
-		}
-	}
-	return false
 }
 
 // passOn moves leadership to a voter that stays.
@@ -220,6 +207,7 @@ func (g *group) change(boxes map[ident.ReplicaID]ident.BoxID, parts ...*pb.ConfC
 		return false
 	}
 	g.confAsked = true
+	g.brake = brake{}
 	g.n.log.Info("conf change proposed", "shard", g.shard, "change", pb.ConfChangesToString(parts))
 	return true
 }

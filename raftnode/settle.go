@@ -57,7 +57,7 @@ func (r *replica) applyBody(tx kv.Writer, index uint64, e entry) (result, error)
 		}
 		out, err := catalog.Apply(tx, index, w, func() bool { return m.heldByMajority(e.Holders) })
 		if err == nil && (result{write: out}).decided() { // the bytes of a refused one are kept, too
-			r.debt.expect(w.Op.Content, boxesOf(m, e.Holders))
+			r.debt.expect(index, w.Op.Content, boxesOf(m, e.Holders))
 		}
 		return result{key: writeKey(w.ID), write: out, kept: kept}, err
 	case e.Kind == entryCommand && r.shard == ident.CircleShard:
@@ -190,7 +190,7 @@ func (n *Node) propose(shard ident.ShardID, by ident.BoxID, e entry) error {
 	if err := g.rep.failure(); err != nil {
 		return err
 	}
-	if e.Kind == entryWrite && g.changing() {
+	if e.Kind == entryWrite && (g.changing() || g.brakes(e.Holders)) {
 		return errChanging
 	}
 	b := e.encode()
@@ -218,8 +218,8 @@ func (g *group) changing() bool {
 	return g.confAsked || g.rn.BasicStatus().Applied < g.confAt
 }
 
-// noteConf follows where the last change of membership stands in the log.
-func (g *group) noteConf(entries []*pb.Entry) {
+// noteTail follows where the log ends, and where the last change of membership stands in it.
+func (g *group) noteTail(entries []*pb.Entry) {
 	for i, e := range entries {
 		if i == 0 && e.GetIndex() <= g.confAt { // replaced
 			g.confAt = e.GetIndex() - 1
@@ -227,6 +227,7 @@ func (g *group) noteConf(entries []*pb.Entry) {
 		if t := e.GetType(); t == pb.EntryConfChange || t == pb.EntryConfChangeV2 {
 			g.confAt = e.GetIndex()
 		}
+		g.tail = e.GetIndex()
 	}
 }
 

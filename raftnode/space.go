@@ -289,27 +289,17 @@ func (n *Node) openTails() error {
 
 // ownTail returns the writes of this box that its log has beyond the state.
 func (r *replica) ownTail() (ws []catalog.Write, err error) {
-	last, err := r.log.LastIndex()
-	if err != nil {
-		return nil, err
-	}
-	for next := appliedIndex(r.state) + 1; next <= last; {
-		entries, err := r.log.Entries(next, last+1, maxEntry)
-		if err != nil {
-			return nil, err
+	err = r.tail(func(e *pb.Entry) error {
+		body, err := decodeEntry(e.GetData())
+		if e.GetType() != pb.EntryNormal || err != nil || body.Kind != entryWrite {
+			return nil // the applier judges it
 		}
-		for _, e := range entries {
-			body, err := decodeEntry(e.GetData())
-			if e.GetType() != pb.EntryNormal || err != nil || body.Kind != entryWrite {
-				continue // the applier judges it
-			}
-			if w, err := catalog.DecodeWrite(body.Body); err == nil && w.ID.Box == r.n.cfg.Box {
-				ws = append(ws, w)
-			}
+		if w, err := catalog.DecodeWrite(body.Body); err == nil && w.ID.Box == r.n.cfg.Box {
+			ws = append(ws, w)
 		}
-		next += uint64(len(entries))
-	}
-	return ws, nil
+		return nil
+	})
+	return ws, err
 }
 
 // resumeJournals sends what earlier runs accepted.
@@ -331,10 +321,30 @@ func (n *Node) resumeJournals() {
 // apart reports whether no majority of the space's houses has been in reach for
 // apartAfter, as far as this box can know.
 func (s *Space) apart() bool {
-	if rep := s.n.replica(s.id); rep != nil {
-		return rep.leadless() >= apartAfter
+	rep := s.n.replica(s.id)
+	return rep != nil && rep.apart()
+}
+
+func (r *replica) apart() bool {
+	return r.leadless() >= apartAfter || !r.members.Load().heldByMajority(r.heard())
+}
+
+// heard returns the replicas whose boxes were heard lately, by their beats. One that
+// was not heard yet counts, for as long as it could take.
+func (r *replica) heard() (ids []ident.ReplicaID) {
+	r.n.mu.Lock()
+	defer r.n.mu.Unlock()
+	now := r.n.now()
+	for id, box := range r.members.Load().boxes {
+		last := r.n.heard[box]
+		if last.Before(r.n.opened) {
+			last = r.n.opened
+		}
+		if box == r.n.cfg.Box || now.Sub(last) < apartAfter {
+			ids = append(ids, id)
+		}
 	}
-	return false
+	return ids
 }
 
 // leadless returns for how long the replica has known no leader.

@@ -160,7 +160,7 @@ func (b *beats) status(box ident.BoxID) BoxStatus {
 func (g *group) status() ShardStatus {
 	st := ShardStatus{
 		Shard: g.shard, Replica: g.id, Leader: g.leaderBox(), Leads: g.leads(), Asleep: g.asleep, Term: g.term,
-		Applied: appliedIndex(g.rep.state), Apart: g.rep.leadless() >= apartAfter,
+		Applied: appliedIndex(g.rep.state), Apart: g.rep.apart(),
 		Owes: g.n.owesChunks(g.n.cfg.Box, g.shard),
 	}
 	if err := g.rep.failure(); err != nil {

@@ -25,16 +25,19 @@ const (
 	snapshotUnheard  = 4 * time.Second  // a box that says for so long that it fetches none was not told
 	snapshotPatience = 30 * time.Minute // a box may take so long to fetch one
 	planEvery        = 2 * time.Second
-	matchSlack       = 64 // entries that a learner may lag when it becomes a voter
+	matchSlack       = 64 // entries of which a learner may still owe chunks when it becomes a voter
 	leaderMoveEvery  = time.Minute
 	writerRunLength  = 3
 )
 
 // Chunks.
 const (
-	debtRetry = 5 * time.Second
-	debtBatch = 64      // chunks asked for in one go
-	pushToAll = 4 << 20 // a content of so many bytes goes to all voters at once, a larger one to a majority
+	debtRetry  = 5 * time.Second
+	debtBatch  = 64               // chunks asked for in one go
+	maxCovered = 1024             // entries looked at before a voter may leave
+	brakeFor   = 5 * time.Second  // writes that would keep a voter from leaving wait so long
+	brakePause = 25 * time.Second // and go on for so long before they wait again
+	pushToAll  = 4 << 20          // a content of so many bytes goes to all voters at once, a larger one to a majority
 )
 
 // Answers.

@@ -2,11 +2,11 @@ package raftnode
 
 import "redhen/provision/ident"
 
-// wholeness is what a leader knows of a replica's chunks.
-type wholeness struct {
-	whole   bool
-	applied uint64
-}
+// wholeness is what a leader knows of a replica's chunks: those of every entry up
+// to index to, of the applied ones, are at its box.
+type wholeness struct{ to, applied uint64 }
+
+func (w wholeness) whole() bool { return w.to > 0 && w.to == w.applied }
 
 // owesChunks reports whether a box is not known to have every chunk of a shard.
 // What a box does not say, it owes.
@@ -20,7 +20,7 @@ func (n *Node) owesChunks(box ident.BoxID, shard ident.ShardID) bool {
 	case box == n.cfg.Box:
 		return g.rep.debt.owes()
 	}
-	return !g.whole[g.mem.replicaOf(box)].whole
+	return !g.whole[g.mem.replicaOf(box)].whole()
 }
 
 // askWhole asks the replicas that are not known to be whole; of a shard that is
@@ -28,7 +28,7 @@ func (n *Node) owesChunks(box ident.BoxID, shard ident.ShardID) bool {
 func (g *group) askWhole() {
 	for id, box := range g.mem.boxes {
 		w, sending := g.whole[id], !g.sending[id].IsZero()
-		known := g.shard == ident.CircleShard || w.whole && w.applied+matchSlack >= appliedIndex(g.rep.state)
+		known := g.shard == ident.CircleShard || w.whole() && w.applied+matchSlack >= appliedIndex(g.rep.state) && g.brake.target == nil
 		if id == g.id || !g.n.beats.alive(box) || known && !sending {
 			continue
 		}
@@ -47,10 +47,9 @@ func (n *Node) tellWhole(rep *replica) {
 }
 
 func (g *group) answerWhole(to ident.BoxID) {
-	applied := appliedIndex(g.rep.state) // before owes: a later entry may add to it
-	t := tellWhole{
-		Shard: g.shard, From: g.id, Applied: applied, Busy: g.fetching != nil || g.installing,
-		Whole: !g.rep.debt.owes() && g.rep.failure() == nil && applied > 0,
+	t := tellWhole{Shard: g.shard, From: g.id, Busy: g.fetching != nil || g.installing, Applied: appliedIndex(g.rep.state)}
+	if g.rep.failure() == nil {
+		t.WholeTo = g.rep.debt.wholeTo(t.Applied) // Applied was read before: a later entry may add to the debt
 	}
 	g.n.post(to, func(f *frame) { f.Tell = append(f.Tell, t) }, 32)
 }
@@ -59,7 +58,7 @@ func (g *group) answerWhole(to ident.BoxID) {
 // heard of: raft itself would wait for ever for an answer that was lost, or for the
 // answer to a message that was.
 func (g *group) hearWhole(t tellWhole) {
-	g.whole[t.From] = wholeness{t.Whole, t.Applied}
+	g.whole[t.From] = wholeness{min(t.WholeTo, t.Applied), t.Applied}
 	since, sending := g.sending[t.From]
 	pr, ok := g.rn.Status().Progress[uint64(t.From)]
 	if !sending || !ok || t.Busy {

@@ -63,7 +63,7 @@ func (s *Space) answer(ctx context.Context, p *pending, insist int) (catalog.Out
 	defer late.Stop()
 	look := time.NewTicker(answerAfter / 20)
 	defer look.Stop()
-	for waiting := true; waiting; {
+	for waiting := !s.apart(); waiting; {
 		select {
 		case <-p.done:
 			if insist > p.res.kept {
@@ -182,6 +182,21 @@ func (s *Space) keep(upTo *pending) error {
 		p.journaled = true
 	}
 	return nil
+}
+
+// keepAll puts every unsettled write into the journal, also those of which the log
+// here was the record: it is about to go.
+func (s *Space) keepAll() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pending {
+		select {
+		case <-p.done: // decided, and only waited for here
+		default:
+			p.lagging = false
+		}
+	}
+	return s.keep(nil)
 }
 
 // visible returns the kept writes that readers here must see.

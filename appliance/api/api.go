@@ -164,6 +164,14 @@ type Gone struct {
 	Password    string `json:"password"`
 }
 
+// Takeover says that houses are lost for good, so many that the circle can decide
+// nothing, in the name of the keeper of this box.
+type Takeover struct {
+	Houses   []string `json:"houses"`
+	Keeper   string   `json:"keeper"`
+	Password string   `json:"password"`
+}
+
 // Agreed is what became of Gone.
 type Agreed struct {
 	More int `json:"more"` // keepers who must say the same before it counts

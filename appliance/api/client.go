@@ -177,6 +177,11 @@ func (c *Client) Gone(ctx context.Context, g Gone) (Agreed, error) {
 	return got[Agreed](ctx, c, "POST", "/v1/gone", g)
 }
 
+// TakeOver has the circle go on from this box without houses that are lost.
+func (c *Client) TakeOver(ctx context.Context, k Takeover) error {
+	return c.ask(ctx, "POST", "/v1/takeover", k, nil)
+}
+
 // Accounts lists the people of the circle.
 func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
 	return got[[]Account](ctx, c, "GET", "/v1/accounts", nil)

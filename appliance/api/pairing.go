@@ -191,3 +191,11 @@ func (s *server) gone(r *http.Request) (any, error) {
 	more, err := s.Circle.Replace(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
 	return Agreed{more}, err
 }
+
+func (s *server) takeover(r *http.Request) (any, error) {
+	var k Takeover
+	if err := decode(r, &k); err != nil {
+		return nil, err
+	}
+	return nil, s.Circle.TakeOver(r.Context(), k.Houses, k.Keeper, k.Password)
+}

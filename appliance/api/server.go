@@ -68,6 +68,7 @@ func New(cfg Config) http.Handler {
 	handle("POST /v1/waiting/{box}", s.approve)
 	handle("DELETE /v1/waiting/{box}", s.reject)
 	handle("POST /v1/gone", s.gone)
+	handle("POST /v1/takeover", s.takeover)
 	handle("GET /v1/accounts", s.accounts)
 	handle("POST /v1/accounts", s.addAccount)
 	handle("DELETE /v1/accounts/{login}", s.removeAccount)

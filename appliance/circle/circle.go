@@ -28,6 +28,7 @@ var (
 	ErrNoBox     = errors.New("no box of that name")
 	ErrNoHouse   = errors.New("no house of that name")
 	ErrNotKeeper = errors.New("that account keeps no box of this circle")
+	ErrOwnHouse  = errors.New("that is the house of this box")
 )
 
 // RefusedError is a decision that the circle did not take; Code says why.
@@ -44,6 +45,7 @@ type Node interface {
 	Join(ctx context.Context, id ident.ReplicaID, boxes []ident.BoxID) error
 	First(space ident.ShardID, owner ident.AccountID, copies int) ([]Replica, error)
 	News() <-chan struct{}
+	TakeOver(ctx context.Context, lost []ident.BoxID, sign func(directory.View) (roster.Change, error)) error
 }
 
 var _ Node = (*raftnode.Node)(nil)

@@ -29,6 +29,9 @@ func Explain(err error) (Words, bool) {
 	if r, ok := errors.AsType[*RefusedError](err); ok {
 		return refusedWords(r.Code), true
 	}
+	if o, ok := errors.AsType[*OtherBoxError](err); ok {
+		return o.words(), true
+	}
 	if s, ok := errors.AsType[*account.SlowError](err); ok {
 		return Words{"slow", fmt.Sprintf("There were too many wrong passwords.%sTry again in %s.", unchanged, s.Wait.Round(time.Second))}, true
 	}
@@ -58,6 +61,9 @@ func table() []row {
 		{account.ErrUnknown, "no-account", "The circle has no account of that name.", "Look at the names with redhen account list."},
 		{ErrNoBox, "no-box", "The circle has no box of that name.", "Look at the names with redhen houses."},
 		{ErrNoHouse, "no-house", "The circle has no house of that name.", "Look at the names with redhen houses."},
+		{ErrOwnHouse, "own-house", "That is the house in which this box stands: it cannot give itself up.", "Name the house that is lost."},
+		{raftnode.ErrNotLost, "not-lost", "That house answers: it is not lost.", "Wait a little if it has just gone dark; else there is nothing to do."},
+		{raftnode.ErrEnoughLeft, "enough-left", "Enough houses are left to decide together, so nobody has to decide alone.", "Say that the box is gone, with redhen gone."},
 		{ErrNotKeeper, "not-keeper", "That account has no say about this box.", "Ask another keeper, one who keeps a box of their own in this circle."},
 		{account.ErrNotKeeper, "not-keeper", "That account keeps no box, or its right to sign was lost with a forgotten password.", "Ask another keeper."},
 		{account.ErrWrong, "wrong-password", "That is not the password of that account.", "Try again with the right one."},

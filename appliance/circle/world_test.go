@@ -28,6 +28,7 @@ type node struct {
 	state   *kv.Layer // nil before a circle is founded
 	index   uint64
 	apart   bool
+	refuse  error // of takeovers
 }
 
 var _ Node = (*node)(nil)
@@ -60,6 +61,37 @@ func (n *node) Command(_ context.Context, c directory.Command) (directory.Outcom
 		return directory.Outcome{}, err
 	}
 	return n.machine.Apply(n.state, n.index, c)
+}
+
+func (n *node) TakeOver(ctx context.Context, _ []ident.BoxID, sign func(directory.View) (roster.Change, error)) error {
+	if n.refuse != nil {
+		return n.refuse
+	}
+	var change roster.Change
+	err := n.Directory(func(v directory.View) (err error) {
+		change, err = sign(v)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	out, err := n.Command(ctx, directory.Command{Takeover: &directory.Takeover{Change: change, Replica: 1000}})
+	if err == nil && out.Code != directory.Done {
+		err = errors.New(string(out.Code))
+	}
+	return err
+}
+
+func (w *world) placement(shard ident.ShardID) (p directory.Placement, ok bool) {
+	w.t.Helper()
+	err := w.node.Directory(func(v directory.View) error {
+		p, ok = v.Placement(shard)
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p, ok
 }
 
 func (n *node) Found(ctx context.Context, f directory.Found) error {

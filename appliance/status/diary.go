@@ -22,6 +22,8 @@ const (
 	whatRetired  = "box-retired"
 	whatGone     = "box-gone"
 	whatStolen   = "box-stolen"
+	whatTaken    = "box-taken-over"
+	whatGoesOn   = "space-goes-on"
 )
 
 // Line is one row of the diary, in words.
@@ -79,6 +81,10 @@ func decided(e directory.Entry) (text, lost string) {
 			return a["replacement"] + " takes the place of " + box + ", which is gone.", "Only what that box alone had."
 		}
 		return box + " was declared gone.", "Only what that box alone had."
+	case whatTaken:
+		return "The circle goes on without " + box + ", which was given up.", "Only what that house alone had, unless its box returns."
+	case whatGoesOn:
+		return "The files of " + a["space"] + " go on from " + a["box"] + ".", "Only what a lost house alone had, unless its box returns."
 	case whatStolen:
 		return box + " was marked as stolen and shut out.", "Only what that box alone had."
 	case "box-renamed":

@@ -23,6 +23,8 @@ func TestDiaryInWords(t *testing.T) {
 		{What: "box-gone", About: map[string]string{"box": "Mabel", "house": "Mill Lane"}},
 		{What: "box-gone", About: map[string]string{"box": "Mabel", "house": "Mill Lane", "replacement": "Nora"}},
 		{What: "box-stolen", About: map[string]string{"box": "Mabel", "house": "Mill Lane"}},
+		{What: "box-taken-over", About: map[string]string{"box": "Mabel", "house": "Mill Lane"}},
+		{What: "space-goes-on", About: map[string]string{"space": "ada", "box": "Olive"}},
 		{What: "box-renamed", About: map[string]string{"box": "Mabel", "was": "May"}},
 		{What: "house-renamed", About: map[string]string{"house": "Mill Lane", "was": "Mill"}},
 		{What: "account-added", About: map[string]string{"name": "ada"}},

@@ -120,7 +120,7 @@ func houseEvent(r Report, h House, rows []directory.Entry, awayAfter time.Durati
 
 // wholeEvent tells that after something had happened all copies are complete again.
 func wholeEvent(r Report, rows []directory.Entry) (directory.Entry, bool) {
-	last := newest(rows, "", whatWhole, whatGone, whatStolen, whatRetired, whatAdmitted, whatBack)
+	last := newest(rows, "", whatWhole, whatGone, whatTaken, whatStolen, whatRetired, whatAdmitted, whatBack)
 	if last == nil || last.What == whatWhole || r.Safe != Yes {
 		return directory.Entry{}, false
 	}

@@ -14,26 +14,30 @@ import (
 )
 
 func (a *app) fireCommand() *cobra.Command {
-	var times, files int
+	var times, files, houses int
 	var seed uint64
 	var big int64
 	cmd := &cobra.Command{
-		Use: "fire", Short: "Burn one of three houses on this machine, and see that nothing is lost", Args: cobra.NoArgs,
+		Use: "fire", Short: "Burn one of three houses on this machine, then one of two, and see that nothing is lost", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if files < 20 || big < 1 || times < 1 {
 				return &usageError{fmt.Errorf("want 20 files, one MB and one time at least")}
 			}
-			return a.fire(cmd.Context(), times, fire.Config{Files: files, Big: big * 1_000_000, Seed: seed})
+			if houses != 0 && houses != 2 && houses != 3 {
+				return &usageError{fmt.Errorf("want two or three houses")}
+			}
+			return a.fire(cmd.Context(), times, houses, fire.Config{Files: files, Big: big * 1_000_000, Seed: seed})
 		},
 	}
 	cmd.Flags().IntVar(&times, "times", 1, "how often")
 	cmd.Flags().Uint64Var(&seed, "seed", 0, "draws files and moment (0 = a new one)")
+	cmd.Flags().IntVar(&houses, "houses", 0, "only the story of so many houses: 2 or 3")
 	cmd.Flags().IntVar(&files, "files", 500, "small files")
 	cmd.Flags().Int64Var(&big, "big", 300, "MB of the one large file")
 	return cmd
 }
 
-func (a *app) fire(ctx context.Context, times int, cfg fire.Config) (err error) {
+func (a *app) fire(ctx context.Context, times, houses int, cfg fire.Config) (err error) {
 	if cfg.Program, err = os.Executable(); err != nil {
 		return fmt.Errorf("fire: %w", err)
 	}
@@ -45,7 +49,13 @@ func (a *app) fire(ctx context.Context, times int, cfg fire.Config) (err error) 
 		if cfg.Seed == 0 || i > 0 {
 			cfg.Seed = rand.Uint64N(1 << 32)
 		}
-		if err := fire.Run(ctx, cfg); err != nil {
+		if houses != 2 {
+			err = fire.Three(ctx, cfg)
+		}
+		if err == nil && houses != 3 {
+			err = fire.Two(ctx, cfg)
+		}
+		if err != nil {
 			return fmt.Errorf("fire %d of %d: %w", i+1, times, err)
 		}
 	}

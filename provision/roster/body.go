@@ -198,6 +198,8 @@ func (c Change) decode() (body, error) {
 	case Stolen:
 		b, err := c.GoneBody()
 		return removal{b, StatusStolen}, err
+	case Takeover:
+		return c.TakeoverBody()
 	}
 	return nil, fmt.Errorf("%w: %s", ErrMalformed, c.Kind)
 }

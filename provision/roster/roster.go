@@ -3,7 +3,8 @@
 //
 // A change carries a body and the signatures that it needs: found by the box;
 // admit by the inviter's box and the joiner's; rename and retire by the box (a
-// house: by a box of it); gone and stolen by other keepers. A signature covers
+// house: by a box of it); gone and stolen by other keepers; a takeover by the box
+// that goes on and its keeper. A signature covers
 // the body, not the position in the chain, so that signatures can be gathered
 // while the chain grows. What keeps an old body from being used again is Rev:
 // every body names the change that gave its subject the standing it means to
@@ -63,6 +64,8 @@ const (
 	Retire Kind = 4 // a box leaves by its own will
 	Gone   Kind = 5 // keepers say that a box is lost
 	Stolen Kind = 6 // keepers say that a box is in wrong hands: it is never let in again
+
+	Takeover Kind = 7 // a box goes on without those that are lost, although they were the majority
 )
 
 // String returns the word for k, which is part of what is signed.
@@ -80,6 +83,8 @@ func (k Kind) String() string {
 		return "gone"
 	case Stolen:
 		return "stolen"
+	case Takeover:
+		return "takeover"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }

@@ -167,7 +167,7 @@ func TestAnEmptyChainAnswersEverything(t *testing.T) {
 // everyKind is a chain that has every kind of change.
 func everyKind(t testing.TB) []Change {
 	t.Helper()
-	a, b := someone(1), someone(2)
+	a, b, c := someone(1), someone(2), someone(3)
 	var s *State
 	var chain []Change
 	for _, next := range []func() Change{
@@ -179,6 +179,8 @@ func everyKind(t testing.TB) []Change {
 		func() Change { return admission(s, b, a) },
 		func() Change { return NewGone(b.gone(s), a.keeper) },
 		func() Change { return NewStolen(b.gone(s), a.keeper) },
+		func() Change { return admission(s, c, a) },
+		func() Change { return NewTakeover(a.takeover(s, c), a.box, a.keeper) },
 	} {
 		chain = append(chain, next())
 		s = apply(t, s, chain[len(chain)-1])
@@ -215,6 +217,8 @@ retire 208 60faa1de18a94f2f
 admit 457 e1ad2707d73a7564
 gone 208 941441af167510ac
 stolen 208 f28c100f41f9b32b
+admit 455 77d2cd364de942d9
+takeover 404 ef4df55b3b0ebb9e
 27d74ad7a545ce2ff8724164af0b0ddc
 `
 

@@ -18,6 +18,7 @@ import (
 type State struct {
 	circle ident.CircleID
 	name   string
+	era    uint64     // takeovers so far
 	heads  [][32]byte // heads[n] is the head after n changes; heads[0] is zero
 	boxes  map[ident.BoxID]Box
 	houses map[ident.HouseID]House // Boxes unset

@@ -36,6 +36,8 @@ type Command struct {
 	UseInvite     *UseInvite     `cbor:"16,keyasint,omitempty"`
 	Diary         *Entry         `cbor:"17,keyasint,omitempty"`
 	PutSpace      *PutSpace      `cbor:"18,keyasint,omitempty"`
+	Takeover      *Takeover      `cbor:"19,keyasint,omitempty"`
+	BeginEra      *BeginEra      `cbor:"20,keyasint,omitempty"`
 }
 
 // Found begins the circle: its first change, first account and that account's
@@ -194,6 +196,8 @@ func (c *Command) action() (action, error) {
 	set(c.UseInvite != nil, c.UseInvite)
 	set(c.Diary != nil, c.Diary)
 	set(c.PutSpace != nil, c.PutSpace)
+	set(c.Takeover != nil, c.Takeover)
+	set(c.BeginEra != nil, c.BeginEra)
 	if n != 1 {
 		return nil, ErrUnknown
 	}

@@ -320,6 +320,8 @@ func FuzzDecodeCommand(f *testing.F) {
 		{Diary: &Entry{What: "a", About: map[string]string{"x": "y"}}},
 		{SetPlacement: &SetPlacement{Shard: 3, Replicas: m.space().Replicas, Next: 2}},
 		{PutAccount: &PutAccount{Account: m.person(), Space: m.space()}},
+		{BeginEra: &BeginEra{Shard: 3, Box: m.id(), Replica: 7, Voters: []ident.BoxID{m.id()}}},
+		{Takeover: &Takeover{Change: foundBy(m).Found.Change, Replica: 7}},
 	} {
 		cmd.By = m.id()
 		b, err := EncodeCommand(cmd)

@@ -94,6 +94,10 @@ type Placement struct {
 	Version  uint64              `cbor:"1,keyasint,omitempty"`
 	Replicas []placement.Replica `cbor:"2,keyasint,omitempty"`
 	Next     ident.ReplicaID     `cbor:"3,keyasint,omitempty"`
+	// Era counts how often the shard went on without a majority of its voters, and
+	// Begins is the replica with which the present era began; zero in the first one.
+	Era    uint64          `cbor:"4,keyasint,omitempty"`
+	Begins ident.ReplicaID `cbor:"5,keyasint,omitempty"`
 }
 
 // BoxSettings is what a keeper decided about a box. Only the box itself sets them.

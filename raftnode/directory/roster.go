@@ -114,7 +114,7 @@ func boxEntry(k roster.Kind, old, next *roster.State, b roster.Box) Entry {
 	}
 	return Entry{What: map[roster.Kind]string{
 		roster.Admit: "box-admitted", roster.Rename: "box-renamed", roster.Retire: "box-retired",
-		roster.Gone: "box-gone", roster.Stolen: "box-stolen",
+		roster.Gone: "box-gone", roster.Stolen: "box-stolen", roster.Takeover: "box-taken-over",
 	}[k], About: about}
 }
 
@@ -200,8 +200,8 @@ func (t *txn) admitReplica(box ident.BoxID) Code {
 }
 
 func (r *RosterChange) apply(t *txn) Code {
-	if k := r.Change.Kind; k == roster.Found || k == roster.Admit {
-		return Invalid // those bring an account and a replica along
+	if k := r.Change.Kind; k == roster.Found || k == roster.Admit || k == roster.Takeover {
+		return Invalid // those bring an account or a replica along
 	}
 	code := t.extend(r.Change)
 	if code == Done {

@@ -88,7 +88,7 @@ func (s *SetPlacement) apply(t *txn) Code {
 			return Stranger
 		}
 	}
-	t.putPlacement(s.Shard, Placement{Replicas: s.Replicas, Next: s.Next})
+	t.putPlacement(s.Shard, Placement{Replicas: s.Replicas, Next: s.Next, Era: old.Era, Begins: old.Begins})
 	return Done
 }
 

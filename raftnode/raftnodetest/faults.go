@@ -80,6 +80,11 @@ func (s *script) gone(ctx context.Context, l line) error {
 	return s.c.Gone(ctx, l.arg(0), replacement)
 }
 
+// takeover has a box go on without those that are down.
+func (s *script) takeover(ctx context.Context, l line) error {
+	return s.c.TakeOver(ctx, l.arg(0))
+}
+
 func (s *script) replace(ctx context.Context, l line) error {
 	d, err := s.c.Add(ctx, l.arg(1), l.opts["house"])
 	if err != nil {

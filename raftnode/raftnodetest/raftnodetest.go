@@ -222,6 +222,37 @@ func (c *Circle) Gone(ctx context.Context, name string, replacement ident.BoxID)
 	return errors.New("too few keepers to declare the box gone")
 }
 
+// TakeOver has a box go on without those that are down, as its keeper says.
+func (c *Circle) TakeOver(ctx context.Context, name string) error {
+	b := c.Box(name)
+	var lost []ident.BoxID
+	for _, o := range c.All() {
+		if o.Node == nil {
+			lost = append(lost, o.Key.BoxID())
+		}
+	}
+	return b.TakeOver(ctx, lost...)
+}
+
+// TakeOver has the box go on without others, as its keeper says.
+func (b *Box) TakeOver(ctx context.Context, lost ...ident.BoxID) error {
+	return b.Node.TakeOver(ctx, lost, b.SignTakeover(lost...))
+}
+
+// SignTakeover signs that the box goes on without others, with its keeper's key.
+func (b *Box) SignTakeover(lost ...ident.BoxID) func(directory.View) (roster.Change, error) {
+	return func(v directory.View) (roster.Change, error) {
+		r := v.Roster()
+		body := roster.TakeoverBody{Circle: r.Circle(), Box: b.Key.BoxID(), Era: r.Era() + 1, Head: r.Head(), Time: 3}
+		for _, m := range r.Members() {
+			if slices.Contains(lost, m.ID) {
+				body.Lost = append(body.Lost, roster.Lost{Box: m.ID, Rev: m.Rev})
+			}
+		}
+		return roster.NewTakeover(body, b.Key, b.Keeper), nil
+	}
+}
+
 // SpaceID is the number of the space of a name.
 func SpaceID(name string) ident.ShardID {
 	id := ident.ShardID(0x1000) + ident.ShardID(len(name))<<32

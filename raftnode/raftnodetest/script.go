@@ -193,13 +193,14 @@ func (s *script) commands() map[string]func(context.Context, line) error {
 		"partition": s.partition, // BOX… the others
 		"cut":       s.cut,       // FROM TO: one direction
 		"heal":      s.heal,
-		"crash":     s.crash,   // BOX… or "all"
-		"restart":   s.restart, // BOX… or "all"
-		"stop":      s.stop,    // BOX…
-		"burn":      s.burn,    // BOX
-		"gone":      s.gone,    // BOX [replacement=BOX]
-		"replace":   s.replace, // OLD NEW house=HOUSE: add-box and gone
-		"compact":   s.compact, // BOX SPACE: waits until the log there is cut
+		"crash":     s.crash,    // BOX… or "all"
+		"restart":   s.restart,  // BOX… or "all"
+		"stop":      s.stop,     // BOX…
+		"burn":      s.burn,     // BOX
+		"gone":      s.gone,     // BOX [replacement=BOX]
+		"takeover":  s.takeover, // BOX: it goes on without those that are down
+		"replace":   s.replace,  // OLD NEW house=HOUSE: add-box and gone
+		"compact":   s.compact,  // BOX SPACE: waits until the log there is cut
 		"snapshot":  s.snapshot,
 		"load":      s.load,    // NAME BOX SPACE [every=DURATION]: files put until load-end
 		"load-end":  s.loadEnd, // NAME

@@ -43,6 +43,7 @@ type story struct {
 	rng    *rand.Rand
 	source *source
 	ledger *ledger
+	alone  *ledger // of writes at the one house that is left
 	began  time.Time
 
 	a, b, c, d *child.Box // a burns, d takes its place; nil = not there
@@ -56,13 +57,18 @@ func houses() (a, b, c, d house) {
 		house{"wren", "Elm Road", "cleo"}, house{"phoenix", "Ash Hill", "dora"}
 }
 
-// Run lets it burn once.
-func Run(ctx context.Context, cfg Config) (err error) {
+// Three lets one of three houses burn.
+func Three(ctx context.Context, cfg Config) error {
+	return tell(ctx, cfg, (*story).settle, (*story).burn, (*story).recover)
+}
+
+// tell goes through the chapters of a story.
+func tell(ctx context.Context, cfg Config, chapters ...func(*story, context.Context) error) (err error) {
 	dir, err := os.MkdirTemp("", "redhen-fire-")
 	if err != nil {
 		return fmt.Errorf("fire: %w", err)
 	}
-	s := &story{Config: cfg, dir: dir, rng: rand.New(rand.NewPCG(cfg.Seed, 0xf17e)), ledger: newLedger(), began: time.Now()}
+	s := &story{Config: cfg, dir: dir, rng: rand.New(rand.NewPCG(cfg.Seed, 0xf17e)), ledger: newLedger(), alone: newLedger(), began: time.Now()}
 	s.figure("fire_seed", fmt.Sprint(cfg.Seed), "seed")
 	defer func() {
 		s.stop()
@@ -75,8 +81,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if s.source, err = makeSource(filepath.Join(dir, "source"), cfg, s.rng); err != nil {
 		return err
 	}
-	for _, chapter := range []func(context.Context) error{s.settle, s.burn, s.recover} {
-		if err := chapter(ctx); err != nil {
+	for _, chapter := range chapters {
+		if err := chapter(s, ctx); err != nil {
 			return fmt.Errorf("seed %d: %w", cfg.Seed, err)
 		}
 	}

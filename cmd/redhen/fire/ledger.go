@@ -42,6 +42,17 @@ func (l *ledger) safe() map[string]sum {
 	return m
 }
 
+// all returns every file that was written.
+func (l *ledger) all() map[string]sum {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := map[string]sum{}
+	for p, e := range l.entries {
+		m[p] = e.sum
+	}
+	return m
+}
+
 // pick returns one of the files that must be there, false while there are none.
 func (l *ledger) pick(draw func(n int) int) (path string, content sum, ok bool) {
 	l.mu.Lock()
