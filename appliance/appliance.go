@@ -28,6 +28,7 @@ import (
 	"redhen/raftnode/chunk"
 	"redhen/raftnode/raftlog"
 	"redhen/raftnode/transport"
+	"redhen/raftnode/vfs"
 )
 
 // DefaultP2P is the port that boxes use among themselves.
@@ -124,14 +125,17 @@ func (a *Appliance) openStorage() (err error) {
 	if err != nil {
 		return err
 	}
-	a.chunks, err = chunk.Open(chunk.Config{Dir: filepath.Join(a.cfg.Dir, "chunks"), Logger: a.log})
+	a.chunks, err = chunk.Open(chunk.Config{
+		Dir: filepath.Join(a.cfg.Dir, "chunks"), Logger: a.log, Room: room(a.cfg.Dir), Reserve: status.ReserveBytes,
+	})
 	return err
 }
 
 // openRaftLog opens the log; a damaged one is kept aside, and the node comes back
 // without it under new numbers.
 func openRaftLog(dir string, log *slog.Logger) (*raftlog.Log, error) {
-	l, err := raftlog.Open(raftlog.Config{Dir: dir, Logger: log})
+	cfg := raftlog.Config{Dir: dir, Logger: log, Room: room(filepath.Dir(dir))}
+	l, err := raftlog.Open(cfg)
 	if !errors.Is(err, raftlog.ErrDamaged) {
 		return l, err
 	}
@@ -140,7 +144,12 @@ func openRaftLog(dir string, log *slog.Logger) (*raftlog.Log, error) {
 	if err := os.Rename(dir, aside); err != nil {
 		return nil, fmt.Errorf("set damaged raft log aside: %w", err)
 	}
-	return raftlog.Open(raftlog.Config{Dir: dir, Logger: log})
+	return raftlog.Open(cfg)
+}
+
+// room says how much is free on the disk of a directory.
+func room(dir string) func() (int64, error) {
+	return func() (int64, error) { return vfs.Room(dir) }
 }
 
 // openLinks opens the host and the node, and starts what the node stands on.

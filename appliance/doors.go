@@ -154,7 +154,7 @@ func (a *Appliance) localDoor() http.Handler {
 
 // About is what this box says of itself.
 func (a *Appliance) About() api.Box {
-	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), ClaimCode: a.claimCode}
+	b := api.Box{ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), Addresses: a.host.Addrs(), ClaimCode: a.claimCode}
 	r := a.circle.Roster()
 	if r == nil {
 		return b

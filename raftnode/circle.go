@@ -17,6 +17,7 @@ import (
 	"redhen/provision/ident"
 	"redhen/provision/onefile"
 	"redhen/provision/roster"
+	"redhen/raftnode/chunk"
 	"redhen/raftnode/directory"
 	"redhen/raftnode/kv"
 	"redhen/raftnode/placement"
@@ -103,6 +104,9 @@ func (n *Node) begin(ctx context.Context, shard ident.ShardID, id ident.ReplicaI
 func (n *Node) create(shard ident.ShardID, id ident.ReplicaID, first *members) error {
 	if n.replica(shard) != nil {
 		return fmt.Errorf("shard %s: this box holds a replica already", shard)
+	}
+	if n.cfg.Log.Full() { // to begin is to wait for the log, and the loop must not
+		return fmt.Errorf("shard %s: %w", shard, chunk.ErrFull)
 	}
 	if id <= n.usedNumber(shard) {
 		return n.createAgain(shard, id)

@@ -64,24 +64,30 @@ func newNumberAfter(next ident.ReplicaID) ident.ReplicaID {
 	return next + ident.ReplicaID(rand.Uint64N(1<<40))
 }
 
-// beginEra has the replica of a group begin an era; on the loop. What the group gave
-// to the log and to the applier comes first. Then is called on the loop.
+// beginEra has the replica of a group begin an era; on the loop. Then is called on it.
+// Where a step goes wrong the box stops, and the next start goes on by the note.
 func (n *Node) beginEra(g *group, note eraNote, then func(error)) {
-	rep := g.rep
 	if err := onefile.Replace(n.eraPath(g.shard), wire.MustMarshal(note)); err != nil {
 		then(fmt.Errorf("note of an era: %w", err))
 		return
 	}
 	n.log.Info("era begins", "shard", g.shard, "era", note.Era, "replica", note.New)
+	n.moveTo(g, note.New, func(rep *replica) error { return n.carryOver(rep, note) }, then)
+}
+
+// moveTo ends a group, moves its replica to another number, and begins anew with it;
+// on the loop. What the group gave to the log and to the applier comes first.
+func (n *Node) moveTo(g *group, id ident.ReplicaID, move func(*replica) error, then func(error)) {
+	rep := g.rep
 	delete(n.groups, g.shard)
 	n.cfg.Log.Submit(raftlog.Write{Shard: g.shard, Done: func(error) {
 		rep.work.put(func() {
-			err := n.carryOver(rep, note)
+			err := move(rep)
 			n.mail.put(func() {
-				if err != nil { // the note stands: the next start goes on with it
-					n.stopWith(fmt.Errorf("begin era of shard %s: %w", rep.shard, err))
+				if err != nil { // the replica may be closed by now
+					n.stopWith(fmt.Errorf("move shard %s to replica %d: %w", rep.shard, id, err))
 				} else {
-					n.replaceReplica(rep, note.New)
+					n.replaceReplica(rep, id)
 				}
 				then(err)
 			})

@@ -433,6 +433,9 @@ func (n *Node) trouble(shard ident.ShardID, err error) {
 }
 
 func (n *Node) flushAll() {
+	if n.cfg.Log.Full() {
+		n.handOver() // others can go on; what this box leads waits for its log
+	}
 	for _, g := range n.groups {
 		g.rep.flush()
 		g.followSnapshots()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
@@ -24,8 +23,10 @@ const (
 	maxOwn    = 256 << 10 // bytes of unsettled writes in one question; the older go first
 )
 
-// readRetryFor is how long a read is tried again that no replica answers.
-const readRetryFor = 2 * time.Second
+const (
+	readRetryFor = 2 * time.Second        // how long a read is tried again that no replica answers
+	readHedge    = 400 * time.Millisecond // how long one box is waited for before the next is asked beside it
+)
 
 // readKind says what is asked. The numbers are sent: never reused.
 type readKind uint8
@@ -195,28 +196,66 @@ func (s *Space) askOnce(ctx context.Context, q readCallOf) (readReply, error) {
 		return readReply{}, ErrNoSpace
 	}
 	q.Index, q.Own = s.unsettled(q.Any)
+	r, err := s.askHolders(ctx, q, s.n.sortedByRTT(holders))
+	if err != nil {
+		return r, fmt.Errorf("%w: %w", ErrApart, err)
+	}
+	s.sawUpTo(r.Applied)
+	return r, codes()[r.Code]
+}
+
+// askHolders returns the first answer of the boxes, which are asked in this order:
+// the next one when one fails, or beside it when it is slow.
+func (s *Space) askHolders(ctx context.Context, q readCallOf, boxes []ident.BoxID) (readReply, error) {
+	ctx, end := context.WithCancel(ctx)
+	defer end() // of those that are still asked
+	type answer struct {
+		r   readReply
+		err error
+	}
+	answers := make(chan answer, len(boxes))
+	next := time.NewTimer(0)
+	defer next.Stop()
 	var last error
-	for box := range s.n.nearestFirst(holders) {
-		var r readReply
-		try, end := context.WithTimeout(ctx, attemptFor)
-		err := s.n.call(try, box, serviceRead, q, &r)
-		end()
-		switch {
-		case err != nil:
-			last = err
-		case r.Code == codeNotHere:
-			last = fmt.Errorf("no replica at %s", box.Short())
-		case r.Code == codeBehind:
-			last = fmt.Errorf("%w at %s", errBehind, box.Short())
-		default:
-			s.sawUpTo(r.Applied)
-			return r, codes()[r.Code]
-		}
-		if ctx.Err() != nil {
-			break
+	for asked, failed := 0, 0; failed < len(boxes); {
+		select {
+		case <-next.C:
+			if asked < len(boxes) {
+				box := boxes[asked]
+				asked++
+				go func() { // ends with its call, and that with ctx
+					r, err := s.askBox(ctx, q, box)
+					answers <- answer{r, err}
+				}()
+				next.Reset(readHedge)
+			}
+		case a := <-answers:
+			if a.err == nil {
+				return a.r, nil
+			}
+			last = a.err
+			failed++
+			next.Reset(0)
+		case <-ctx.Done():
+			return readReply{}, errors.Join(last, ctx.Err())
 		}
 	}
-	return readReply{}, fmt.Errorf("%w: %w", ErrApart, last)
+	return readReply{}, last
+}
+
+// askBox asks one box.
+func (s *Space) askBox(ctx context.Context, q readCallOf, box ident.BoxID) (r readReply, err error) {
+	ctx, end := context.WithTimeout(ctx, attemptFor)
+	defer end()
+	err = s.n.call(ctx, box, serviceRead, q, &r)
+	switch {
+	case err != nil:
+	case r.Code == codeNotHere:
+		err = fmt.Errorf("no replica at %s", box.Short())
+	case r.Code == codeBehind:
+		err = fmt.Errorf("%w at %s", errBehind, box.Short())
+	}
+	return r, err
 }
 
 // unsettled returns what another box must know to show what readers here have seen.
@@ -246,17 +285,6 @@ func (s *Space) sawUpTo(index uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen = max(s.seen, index)
-}
-
-// nearestFirst yields the boxes that were heard lately by their distance, then the rest.
-func (n *Node) nearestFirst(boxes []ident.BoxID) iter.Seq[ident.BoxID] {
-	return func(yield func(ident.BoxID) bool) {
-		for _, p := range n.sortedByRTT(boxes) {
-			if !yield(p) {
-				return
-			}
-		}
-	}
 }
 
 func (s *Space) answerHere(rep *replica, q readCallOf) (r readReply, err error) {

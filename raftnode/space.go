@@ -40,6 +40,10 @@ type Space struct {
 	recent  []catalog.Write // the last ones settled while no replica was here
 	slots   chan struct{}   // bounds the writes that are sent side by side
 	closed  bool            // the Node has ended: nothing is accepted any more
+	seeing  []catalog.Write // what visible returned last; nil: to be gathered. Never changed, only replaced
+
+	keeping sync.Mutex // held while writes go to the journal, and while it is opened and closed; before mu
+	shown   shown
 }
 
 // Space returns the space of an ID, also while this box knows nothing of it yet.
@@ -76,17 +80,25 @@ func (s *Space) changed() {
 
 // view shows the state here with this box's unsettled writes on top, each once.
 func (s *Space) view(rep *replica, fn func(catalog.View) error) error {
-	return viewWith(rep, s.visible(), fn)
+	ws := s.visible()
+	return rep.state.ViewAt(func(r kv.Reader, applied uint64) error {
+		if len(ws) == 0 {
+			s.shown.forget()
+			return fn(catalog.View{Reader: r})
+		}
+		layer, err := s.shown.over(rep, r, applied, ws)
+		if err != nil {
+			return err
+		}
+		return fn(catalog.View{Reader: layer})
+	})
 }
 
 // viewWith shows the state of a replica with writes on top that it may not have yet.
 func viewWith(rep *replica, ws []catalog.Write, fn func(catalog.View) error) error {
 	return rep.state.ViewAt(func(r kv.Reader, applied uint64) error {
-		if len(ws) == 0 {
-			return fn(catalog.View{Reader: r})
-		}
 		layer := kv.NewLayer(r)
-		if err := overlay(layer, applied, ws); err != nil {
+		if _, err := overlay(layer, applied, ws); err != nil {
 			return err
 		}
 		return fn(catalog.View{Reader: layer})
@@ -94,15 +106,16 @@ func viewWith(rep *replica, ws []catalog.Write, fn func(catalog.View) error) err
 }
 
 // overlay applies writes to a layer. One that builds on another which comes later
-// in the list, as may be after a restart, is tried again behind it.
-func overlay(layer *kv.Layer, index uint64, ws []catalog.Write) error {
+// in the list, as may be after a restart, is tried again behind it. It returns how
+// many found nothing to build on.
+func overlay(layer *kv.Layer, index uint64, ws []catalog.Write) (left int, err error) {
 	for progress := true; progress && len(ws) > 0; {
 		var again []catalog.Write
 		for _, w := range ws {
 			index++
 			out, err := catalog.Apply(layer, index, w, nil)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			if out.Status == catalog.Unresolved {
 				again = append(again, w)
@@ -111,7 +124,7 @@ func overlay(layer *kv.Layer, index uint64, ws []catalog.Write) error {
 		progress = len(again) < len(ws)
 		ws = again
 	}
-	return nil
+	return len(ws), nil
 }
 
 // here returns the replica of this box that can answer, nil when there is none:
@@ -135,6 +148,9 @@ func (s *Space) here() *replica {
 // houses that vote. Memory is bounded, whatever the size. Nothing refers to the
 // content until a Write does.
 func (s *Space) Upload(ctx context.Context, r io.Reader) (manifest.Content, error) {
+	if err := s.n.cfg.Chunks.Spare(0); err != nil { // a small one would need no chunk
+		return manifest.Content{}, fmt.Errorf("upload: %w", err)
+	}
 	ahead := s.n.pushAhead(s.id)
 	defer ahead.stop()
 	c, err := manifest.Build(ctx, r, func(_ context.Context, b []byte) (chunk.Hash, error) {
@@ -199,11 +215,13 @@ func (s *Space) openJournal() error {
 // close puts what is not settled into the journal, so that a planned stop loses
 // nothing that was on its way.
 func (s *Space) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err := s.keep(nil); err != nil {
 		s.n.log.Warn("journal at the end", "shard", s.id, "err", err)
 	}
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.journal != nil {
 		if err := s.journal.Close(); err != nil {
 			s.n.log.Warn("close journal", "shard", s.id, "err", err)

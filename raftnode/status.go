@@ -111,8 +111,8 @@ func (n *Node) status() (Status, map[ident.ShardID]ShardStatus) {
 	return st, shards
 }
 
-// addSpaces adds what the loop does not know, and must not wait for: a Space is
-// locked while its journal is synced.
+// addSpaces adds what the loop does not know, and must not wait for: a Space may be
+// locked while its journal is opened.
 func (n *Node) addSpaces(shards map[ident.ShardID]ShardStatus) {
 	n.mu.Lock()
 	for shard, rep := range n.replicas {

@@ -34,6 +34,7 @@ type pending struct {
 	// replica here lags. Both are guarded by Space.mu.
 	journaled bool
 	lagging   bool
+	dropped   bool // it is no longer among Space.pending; guarded by Space.mu, too
 }
 
 func newPending(w catalog.Write, journaled bool) *pending {
@@ -42,10 +43,14 @@ func newPending(w catalog.Write, journaled bool) *pending {
 
 // Write has op happen in the space. It returns when the write is committed and
 // visible here, or, when that takes longer than answerAfter or the space is apart,
-// once the journal here holds it. kept is the number of houses that have it on
+// once the journal here holds it. On a disk without any room nothing is accepted
+// (chunk.ErrFull). kept is the number of houses that have it on
 // disk; 1 means that it is kept here and on its way. With insist of 2 or more it
 // returns ErrNeedsHouse instead of an answer from one house.
 func (s *Space) Write(ctx context.Context, author ident.AccountID, op catalog.Op, insist int) (out catalog.Outcome, kept int, err error) {
+	if s.n.cfg.Log.Full() {
+		return out, 0, fmt.Errorf("write: %w", chunk.ErrFull)
+	}
 	if insist > 1 && (s.apart() || s.membership().keptIn(s.n.houseOf) < insist) {
 		return out, 0, ErrNeedsHouse // before anything is kept
 	}
@@ -80,9 +85,7 @@ func (s *Space) answer(ctx context.Context, p *pending, insist int) (catalog.Out
 			waiting = false
 		}
 	}
-	s.mu.Lock()
 	err := s.keep(p)
-	s.mu.Unlock()
 	out := catalog.Outcome{Status: catalog.Done, Version: p.write.ID}
 	switch {
 	case err != nil:
@@ -155,61 +158,85 @@ func (s *Space) before(op catalog.Op) []catalog.WriteID {
 }
 
 // keep puts a write, and every unsettled one before it, into the journal; all of
-// them for nil. It is called with s.mu held.
+// them for nil. Readers and other writers do not wait for the disk meanwhile.
 //
 // Invariant: a write in the journal never builds on one that is only in memory.
-func (s *Space) keep(upTo *pending) error {
-	var fresh []*pending
-	var ws []catalog.Write
+func (s *Space) keep(upTo *pending) error { return s.keepThem(upTo, false) }
+
+// keepAll puts every unsettled write into the journal, also those of which the log
+// here was the record: it is about to go.
+func (s *Space) keepAll() error { return s.keepThem(nil, true) }
+
+func (s *Space) keepThem(upTo *pending, lagging bool) error {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	fresh, err := s.toKeep(upTo, lagging)
+	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	ws := make([]catalog.Write, len(fresh))
+	for i, p := range fresh {
+		ws[i] = p.write
+	}
+	if err := s.journal.Append(ws...); err != nil { // only who holds keeping changes s.journal
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seeing = nil
+	for _, p := range fresh {
+		p.journaled = true
+		p.lagging = p.lagging && p.decided()
+		if p.dropped { // settled meanwhile
+			s.resolve(p)
+		}
+	}
+	return nil
+}
+
+// toKeep returns the writes up to one that no journal holds, and opens the journal
+// when there are any. Lagging ones, which the log here has, only when asked for, and
+// only if they are not decided and just waited for here.
+func (s *Space) toKeep(upTo *pending, lagging bool) (fresh []*pending, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range s.pending {
-		if !p.journaled && !p.lagging {
-			fresh, ws = append(fresh, p), append(ws, p.write)
+		if !p.journaled && (!p.lagging || lagging && !p.decided()) {
+			fresh = append(fresh, p)
 		}
 		if p == upTo {
 			break
 		}
 	}
-	if len(ws) == 0 {
-		return nil
+	if len(fresh) == 0 {
+		return nil, nil
 	}
-	if err := s.openJournal(); err != nil {
-		return err
-	}
-	if err := s.journal.Append(ws...); err != nil {
-		return err
-	}
-	for _, p := range fresh {
-		p.journaled = true
-	}
-	return nil
+	return fresh, s.openJournal()
 }
 
-// keepAll puts every unsettled write into the journal, also those of which the log
-// here was the record: it is about to go.
-func (s *Space) keepAll() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.pending {
-		select {
-		case <-p.done: // decided, and only waited for here
-		default:
-			p.lagging = false
-		}
+// decided reports whether raft has settled the write.
+func (p *pending) decided() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
 	}
-	return s.keep(nil)
 }
 
-// visible returns the kept writes that readers here must see.
+// visible returns the kept writes that readers here must see. Nobody changes the list.
 func (s *Space) visible() []catalog.Write {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var ws []catalog.Write
-	for _, p := range s.pending {
-		if p.journaled || p.lagging {
-			ws = append(ws, p.write)
+	if s.seeing == nil {
+		s.seeing = []catalog.Write{}
+		for _, p := range s.pending {
+			if p.journaled || p.lagging {
+				s.seeing = append(s.seeing, p.write)
+			}
 		}
 	}
-	return ws
+	return slices.Clip(s.seeing)
 }
 
 // send brings one write to the others until it is settled or the Node ends.
@@ -286,12 +313,13 @@ func (s *Space) offer(ctx context.Context, w catalog.Write) (result, error) {
 func (s *Space) settled(life context.Context, p *pending, res result) {
 	rep := s.here()
 	lags := rep != nil && appliedIndex(rep.state) < res.write.Index
-	s.mu.Lock()
 	if lags {
 		if err := s.keep(p); err != nil {
 			s.n.log.Warn("journal", "shard", s.id, "err", err)
 		}
 	}
+	s.mu.Lock()
+	s.seeing = nil
 	if rep == nil {
 		s.seen = max(s.seen, res.write.Index)
 		s.recent = append(s.recent[max(0, len(s.recent)-maxRecent+1):], p.write)
@@ -340,11 +368,20 @@ func (s *Space) caughtUp(life context.Context, index uint64) bool {
 // have. It is called with s.mu held.
 func (s *Space) drop(p *pending) {
 	s.pending = slices.DeleteFunc(s.pending, func(q *pending) bool { return q == p })
+	s.seeing, p.dropped = nil, true
 	if p.journaled {
-		if err := s.journal.Resolve(p.write.ID); err != nil {
-			// It stays and is offered again at the next start: its ID makes that harmless.
-			s.n.log.Warn("journal", "shard", s.id, "err", err)
-		}
+		s.resolve(p)
+	}
+}
+
+// resolve has the journal forget a write. It is called with s.mu held.
+func (s *Space) resolve(p *pending) {
+	if s.journal == nil {
+		return // the box ends; offered again at the next start
+	}
+	if err := s.journal.Resolve(p.write.ID); err != nil {
+		// It stays and is offered again at the next start: its ID makes that harmless.
+		s.n.log.Warn("journal", "shard", s.id, "err", err)
 	}
 }
 

@@ -44,7 +44,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, id ident.AccountID, old, 
 	}
 	change, err := a.withPassword(ctx, person, password)
 	if err != nil || len(person.SealedKey) == 0 {
-		return change, err
+		return change, err // without a key, or with a new one
 	}
 	change.Account.SealedKey, err = a.cfg.Hasher.Reseal(ctx, person.SealedKey, old, password)
 	if err != nil {
@@ -54,8 +54,8 @@ func (a *Accounts) ChangePassword(ctx context.Context, id ident.AccountID, old, 
 }
 
 // ResetPassword makes the change that sets a password without the old one, after a
-// keeper or presence at the box proved the person. A keeper's sealed key is lost
-// with the old password, and goes.
+// keeper or presence at the box proved the person. The sealed key is lost with the
+// old password; who keeps no box at the moment gets a new one.
 func (a *Accounts) ResetPassword(ctx context.Context, id ident.AccountID, password string) (directory.PutAccount, error) {
 	person, err := a.byID(id)
 	if err != nil {
@@ -75,7 +75,28 @@ func (a *Accounts) withPassword(ctx context.Context, person directory.Account, p
 	}
 	person.Password = record
 	person.Epoch++
+	if err := a.renewKey(ctx, &person, password); err != nil {
+		return directory.PutAccount{}, err
+	}
 	return directory.PutAccount{Account: person, If: person.Version}, nil
+}
+
+// renewKey gives a person without a sealed key one, for the box that they may bring
+// one day; unless they keep a box now, whose roster knows them by the lost one.
+func (a *Accounts) renewKey(ctx context.Context, person *directory.Account, password string) (err error) {
+	if len(person.SealedKey) > 0 {
+		return nil
+	}
+	keeps := false
+	err = a.look(func(v directory.View) {
+		if r := v.Roster(); r != nil {
+			_, keeps = r.KeeperKey(person.ID)
+		}
+	})
+	if err == nil && !keeps {
+		person.KeeperKey, person.SealedKey, err = a.cfg.Hasher.NewKeeper(ctx, password)
+	}
+	return err
 }
 
 // EndSessions makes the change that ends all sessions of an account, at every box.

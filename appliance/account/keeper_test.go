@@ -108,6 +108,31 @@ func TestAForgottenPasswordTakesTheKeyAlong(t *testing.T) {
 	}
 }
 
+// Who keeps no box gets a key with every password that is set without one: there is
+// none to lose, and a box may come.
+func TestAPasswordBringsAKey(t *testing.T) {
+	w := newWorld(t)
+	a := w.at(1)
+	guest, err := w.hasher.NewAccount(t.Context(), "guest", "", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.do(directory.Command{PutAccount: &directory.PutAccount{Account: guest}})
+	reset, err := a.ResetPassword(t.Context(), guest.ID, "four white hens")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.do(directory.Command{PutAccount: &reset})
+	key, err := a.KeeperKey(t.Context(), guest.ID, "four white hens")
+	if err != nil || !bytes.Equal(key.Public(), reset.Account.KeeperKey) {
+		t.Errorf("after a reset: %v", err)
+	}
+	change, err := a.ChangePassword(t.Context(), guest.ID, "four white hens", "five brown hens")
+	if err != nil || !bytes.Equal(change.Account.KeeperKey, reset.Account.KeeperKey) {
+		t.Errorf("a changed password changes the key: %v", err)
+	}
+}
+
 // Guesses at a keeper's key count like those at the login page.
 func TestGuessingAtAKeepersKeyIsSlowed(t *testing.T) {
 	w := newWorld(t)

@@ -5,6 +5,7 @@
 package api
 
 import (
+	"net/netip"
 	"time"
 
 	"redhen/provision/ident"
@@ -19,6 +20,8 @@ type Box struct {
 	House   string      `json:"house,omitempty"`
 	Pages   string      `json:"pages,omitempty"` // host:port of the pages; empty when there are none
 	Port    int         `json:"port"`            // for other boxes
+	// Addresses are where other boxes may call it, as far as it knows.
+	Addresses []netip.AddrPort `json:"addresses,omitempty"`
 	// ClaimCode is what a person types to claim a fresh box from afar.
 	ClaimCode string `json:"claimCode,omitempty"`
 }
@@ -42,7 +45,10 @@ type Found struct {
 type Join struct {
 	Ticket string `json:"ticket"`
 	House  string `json:"house"`
-	Box    string `json:"box"`
+	// SameHouse says that House is a house of the circle, where the box stands too.
+	SameHouse bool   `json:"sameHouse,omitempty"`
+	Box       string `json:"box"`
+	// Keeper is new in the circle, or an account of it with its password.
 	Keeper Keeper `json:"keeper"`
 }
 
@@ -53,8 +59,12 @@ type Step struct {
 	Circle  string `json:"circle,omitempty"`
 	Inviter string `json:"inviter,omitempty"` // name of the inviting box
 	Words   []Word `json:"words,omitempty"`
-	Error   *Error `json:"error,omitempty"` // it did not work; the last line
-	Done    bool   `json:"done,omitempty"`  // it worked; the last line
+	// What the circle is like, once the inviting box has answered.
+	Houses  []string `json:"houses,omitempty"`
+	Keepers []string `json:"keepers,omitempty"` // login names of those who keep a box
+	Known   bool     `json:"known,omitempty"`   // the keeper's account is one of the circle
+	Error   *Error   `json:"error,omitempty"`   // it did not work; the last line
+	Done    bool     `json:"done,omitempty"`    // it worked; the last line
 }
 
 // The stages of a Step.
@@ -111,6 +121,10 @@ type Waiting struct {
 	Ticket string      `json:"ticket"`
 	Words  []Word      `json:"words"`
 	Since  time.Time   `json:"since"`
+	// Known says that the keeper is in the circle already and gave the right password,
+	// SameHouse that the house has a box of the circle already.
+	Known     bool `json:"known,omitempty"`
+	SameHouse bool `json:"sameHouse,omitempty"`
 }
 
 // Issued is a ticket that this box made.

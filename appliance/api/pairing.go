@@ -37,7 +37,7 @@ func (s *server) join(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(step)
 		http.NewResponseController(w).Flush() // a client that is gone ends r's context
 	}
-	err := s.Circle.Join(r.Context(), j.Ticket, circle.Place{House: j.House, Box: j.Box}, j.Keeper.person(),
+	err := s.Circle.Join(r.Context(), j.Ticket, circle.Place{House: j.House, Box: j.Box, SameHouse: j.SameHouse}, j.Keeper.person(),
 		func(p pair.Progress) { tell(stepOf(p)) })
 	if err != nil {
 		words, _ := explain(err)
@@ -54,7 +54,10 @@ func stepOf(p pair.Progress) Step {
 	step := Step{Stage: StageConnecting, Circle: p.CircleName, Inviter: p.Inviter, Words: wordsOf(p.Words)}
 	switch p.Stage {
 	case pair.Waiting:
-		step.Stage = StageWaiting
+		step.Stage, step.Keepers, step.Known = StageWaiting, p.Guide.Keepers, p.Guide.Known != nil
+		for _, h := range p.Guide.Houses {
+			step.Houses = append(step.Houses, h.Name)
+		}
 	case pair.Admitted:
 		step.Stage = StageAdmitted
 	}
@@ -118,7 +121,7 @@ func (s *server) invites(*http.Request) (any, error) {
 	for _, p := range s.Circle.Desk().Pending() {
 		list.Waiting = append(list.Waiting, Waiting{
 			Box: p.Application.BoxName, ID: p.Box, House: p.Application.HouseName, Keeper: p.Application.KeeperName,
-			Ticket: p.Ticket, Words: wordsOf(p.Words), Since: p.Since,
+			Ticket: p.Ticket, Words: wordsOf(p.Words), Since: p.Since, Known: p.Known, SameHouse: p.SameHouse,
 		})
 	}
 	for _, t := range s.Circle.Desk().Tickets() {

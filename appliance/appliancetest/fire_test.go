@@ -12,8 +12,8 @@ import (
 
 // A house burns. Its people, and those who only had an account, log in elsewhere
 // with the password they have, read everything that was kept in two houses, and
-// write. A fresh box takes the place of the burnt one while they do, by the word of
-// two keepers, and in the end every replica is complete again.
+// write. A fresh box of the same keeper takes the place of the burnt one while they
+// do, by the word of two keepers, and in the end every replica is complete again.
 func TestAHouseBurns(t *testing.T) {
 	inCircle(t, func(t *testing.T, c houses) {
 		files := map[string][]byte{}
@@ -42,7 +42,7 @@ func TestAHouseBurns(t *testing.T) {
 
 		d := keepWriting(t, c.mill)
 		dale := c.Box("dale", "Dale Farm", c.Net.Router(p2ptest.PortRestricted).Spot())
-		dale.Join(c.oak, "dora")
+		dale.Join(c.oak, "carl") // whose house it was
 		for i, keeper := range []string{"ada", "bert"} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			more, err := c.mill.Circle().Replace(ctx, "hill", "dale", keeper, appliancetest.Password(keeper))

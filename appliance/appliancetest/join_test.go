@@ -1,9 +1,15 @@
 package appliancetest_test
 
 import (
+	"bytes"
 	"context"
+	"maps"
+	"slices"
 	"testing"
 	"time"
+
+	"redhen/appliance/circle"
+	"redhen/provision/ident"
 )
 
 // The inviter's box goes off in the moment in which the circle lets the joiner in:
@@ -37,5 +43,46 @@ func TestTheInviterCrashesWhileLettingIn(t *testing.T) {
 		late.Keeper = "lena"
 		c.AwaitComplete(3, 2*time.Minute)
 		late.Write("lena", "/hello.txt", []byte("hello"))
+	})
+}
+
+// Zoe, who has an account and no box, brings one to a house that has a box already:
+// under her account, by its password. The circle has a box more and no house more,
+// and no space counts the two as two houses.
+func TestASecondBoxInAHouse(t *testing.T) {
+	inCircle(t, func(t *testing.T, c houses) {
+		c.oak.Write("zoe", "/before.txt", []byte("before"))
+		place := circle.Place{House: "mill lane", Box: "barn", SameHouse: true}
+		barn := c.Box(place.Box, "Mill Lane", c.millR.Spot())
+		barn.JoinAt(c.hill, place, "zoe")
+		c.AwaitComplete(3, 5*time.Minute)
+		r := c.oak.Circle().Roster()
+		zoe, err := c.oak.Circle().Account("zoe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := r.Box(barn.ID()); got.Keeper != zoe.ID || !bytes.Equal(got.KeeperKey, zoe.KeeperKey) {
+			t.Errorf("barn is kept by %s, want zoe", got.Keeper)
+		}
+		if h := r.Houses(); len(h) != 3 || len(r.Members()) != 4 {
+			t.Errorf("%d houses with %d boxes, want 3 with 4", len(h), len(r.Members()))
+		}
+		if a := barn.Write("zoe", "/after.txt", []byte("after")); a.Kept < 2 || a.Kept > 3 {
+			t.Errorf("kept in %d houses of three", a.Kept)
+		}
+		barn.Holds("zoe", "/before.txt", []byte("before"))
+		for _, b := range c.Boxes() {
+			for _, sh := range b.Status().Shards {
+				voters := map[ident.HouseID]int{}
+				for _, m := range sh.Members {
+					if box, _ := r.Box(m.Box); m.Voter {
+						voters[box.House]++
+					}
+				}
+				if len(voters) != 3 || slices.Max(slices.Collect(maps.Values(voters))) != 1 {
+					t.Errorf("%s: votes by house: %v", b.Name, voters)
+				}
+			}
+		}
 	})
 }

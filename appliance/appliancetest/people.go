@@ -118,9 +118,12 @@ func (a *Asking) AwaitPending(inviter *Box) {
 
 // Join brings the box into the inviter's circle, by the text of a ticket and after
 // the words were compared. It returns when the circle is known here.
-func (b *Box) Join(inviter *Box, keeper string) {
+func (b *Box) Join(inviter *Box, keeper string) { b.w.T.Helper(); b.JoinAt(inviter, b.Place(), keeper) }
+
+// JoinAt is Join at a place of one's choice.
+func (b *Box) JoinAt(inviter *Box, place circle.Place, keeper string) {
 	b.w.T.Helper()
-	a := b.Ask(inviter.Invite(), keeper)
+	a := b.AskAs(inviter.Invite(), place, PersonOf(keeper))
 	a.AwaitPending(inviter)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

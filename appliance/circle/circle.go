@@ -92,6 +92,8 @@ type Person struct {
 type Place struct {
 	House string // a new house's name, or an existing one's
 	Box   string
+	// SameHouse says that House names a house of the circle, in which the box stands too.
+	SameHouse bool
 }
 
 // Found begins a circle of this one box.

@@ -26,6 +26,9 @@ func Explain(err error) (Words, bool) {
 	if r, ok := errors.AsType[*pair.Refusal](err); ok {
 		return Words{refusalCode(r.Code), r.Sentence()}, true
 	}
+	if j, ok := errors.AsType[*JoinError](err); ok {
+		return j.words(), true
+	}
 	if r, ok := errors.AsType[*RefusedError](err); ok {
 		return refusedWords(r.Code), true
 	}

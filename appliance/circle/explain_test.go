@@ -26,6 +26,9 @@ func TestEveryErrorHasWords(t *testing.T) {
 	} {
 		errs = append(errs, &RefusedError{c})
 	}
+	for _, reason := range []string{HouseThere, NoHouse, LoginThere, LoginBare} {
+		errs = append(errs, &JoinError{reason, "Mill Lane", pair.Guide{Houses: []pair.House{{Name: "Mill Lane"}, {Name: "Oak Street"}}}})
+	}
 	for _, err := range errs {
 		w, ok := Explain(fmt.Errorf("wrapped: %w", err))
 		if !ok || w.Code == "" || !strings.Contains(w.Sentence, "othing was changed") && !strings.Contains(w.Sentence, "nothing is lost") {

@@ -23,7 +23,7 @@ type Host = *p2p.Host
 // openDesk lets this box invite others.
 func (c *Circle) openDesk() (err error) {
 	c.desk, err = pair.New(pair.Config{
-		Host: c.cfg.Host, Key: c.cfg.Key, Dir: c.cfg.Dir, Circle: c.Roster, Admit: c.admit, Logger: c.log,
+		Host: c.cfg.Host, Key: c.cfg.Key, Dir: c.cfg.Dir, Circle: c.Roster, Admit: c.admit, Guide: c.guide, Logger: c.log,
 	})
 	return err
 }
@@ -79,21 +79,14 @@ func (c *Circle) ask(ctx context.Context, text string, place Place, keeper Perso
 	if err != nil {
 		return w, err
 	}
-	acc, err := c.cfg.Hasher.NewKeeperAccount(ctx, account.CleanName(keeper.Login), keeper.FullName, keeper.Password)
-	if err != nil {
-		return w, err
-	}
-	acc.Created, acc.Space = c.cfg.Now().UnixMilli(), ident.NewShardID()
-	record, err := wire.Marshal(acc)
-	if err != nil {
+	who := applicant{c: c, place: place, keeper: keeper}
+	login := account.CleanName(keeper.Login)
+	if err := account.CheckName(login); err != nil {
 		return w, err
 	}
 	return pair.Join(ctx, pair.Joiner{
-		Host: c.cfg.Host, Key: c.cfg.Key, Ticket: t, Progress: progress, Logger: c.log,
-		Application: pair.Application{
-			BoxName: place.Box, HouseName: place.House, Keeper: acc.ID, KeeperKey: acc.KeeperKey,
-			KeeperName: acc.Name, Account: record,
-		},
+		Host: c.cfg.Host, Key: c.cfg.Key, Ticket: t, Progress: progress, Logger: c.log, Fit: who.fit,
+		Application: pair.Application{BoxName: place.Box, HouseName: place.House, KeeperName: login},
 	})
 }
 
@@ -187,19 +180,11 @@ func (c *Circle) renumber(ctx context.Context, box ident.BoxID) error {
 }
 
 func (c *Circle) admitNew(ctx context.Context, app pair.Application, change roster.Change) error {
-	var acc directory.Account
-	if err := wire.Unmarshal(app.Account, &acc); err != nil {
-		return &pair.Refusal{Code: pair.Garbage}
-	}
-	if acc.ID != app.Keeper || len(acc.Devices) > 0 || acc.Removed || account.CheckName(acc.Name) != nil {
-		return &pair.Refusal{Code: pair.Garbage}
-	}
-	acc.Version, acc.Epoch = 0, 0
-	space, err := c.newSpace(acc)
+	admit, err := c.admission(app, change)
 	if err != nil {
 		return err
 	}
-	out, err := c.cfg.Node.Command(ctx, directory.Command{Admit: &directory.Admit{Change: change, Account: &acc, Space: space}})
+	out, err := c.cfg.Node.Command(ctx, directory.Command{Admit: admit})
 	if err != nil {
 		return err
 	}
@@ -212,8 +197,28 @@ func (c *Circle) admitNew(ctx context.Context, app pair.Application, change rost
 		return &pair.Refusal{Code: pair.Full}
 	case directory.Invalid:
 		return &pair.Refusal{Code: pair.BadName}
+	case directory.Missing:
+		return &pair.Refusal{Code: pair.BadKeeper}
 	}
 	return &RefusedError{out.Code}
+}
+
+// admission is what the circle is to decide: with an account and its space, unless
+// the keeper has one, which the desk has seen proved.
+func (c *Circle) admission(app pair.Application, change roster.Change) (*directory.Admit, error) {
+	if len(app.Account) == 0 {
+		return &directory.Admit{Change: change}, nil
+	}
+	var acc directory.Account
+	if err := wire.Unmarshal(app.Account, &acc); err != nil {
+		return nil, &pair.Refusal{Code: pair.Garbage}
+	}
+	if acc.ID != app.Keeper || len(acc.Devices) > 0 || acc.Removed || account.CheckName(acc.Name) != nil {
+		return nil, &pair.Refusal{Code: pair.Garbage}
+	}
+	acc.Version, acc.Epoch = 0, 0
+	space, err := c.newSpace(acc)
+	return &directory.Admit{Change: change, Account: &acc, Space: space}, err
 }
 
 // welcome is what an admitted box needs to take part.

@@ -59,7 +59,7 @@ func (c *Circle) AddAccount(ctx context.Context, by ident.AccountID, p Person) (
 }
 
 func (c *Circle) newAccount(ctx context.Context, by ident.AccountID, p Person) (directory.Account, *directory.NewSpace, error) {
-	acc, err := c.cfg.Hasher.NewAccount(ctx, account.CleanName(p.Login), p.FullName, p.Password)
+	acc, err := c.cfg.Hasher.NewKeeperAccount(ctx, account.CleanName(p.Login), p.FullName, p.Password)
 	if err != nil {
 		return acc, nil, err
 	}

@@ -15,9 +15,8 @@ const (
 	clockSkew = 2 * time.Minute
 	// settleIn is how long after a start missing bytes are not yet told: they are being counted.
 	settleIn = 5 * time.Minute
-	// A disk is full below fullBytes, and nearly so below a tenth or lowBytes, whatever is less.
-	fullBytes = 64 << 20
-	lowBytes  = 10 << 30
+	// A disk is full below FullBytes, and nearly so below a tenth or lowBytes, whatever is less.
+	lowBytes = 10 << 30
 )
 
 // one is the only finding, about pairs of names and texts.
@@ -252,7 +251,7 @@ func findTrouble(s *scene) []finding {
 func findDisk(full bool) func(*scene) []finding {
 	return func(s *scene) []finding {
 		d := s.Disk
-		isFull := d.Free < fullBytes
+		isFull := d.Free < FullBytes
 		isLow := d.Free < min(d.Total/10, lowBytes)
 		if d.Total == 0 || full != isFull || !isFull && !isLow {
 			return nil

@@ -121,6 +121,13 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	return f, nil
 }
 
+// The room of a disk. Below ReserveBytes no files are taken any more, so that the box
+// itself goes on; it counts as full a little before.
+const (
+	ReserveBytes = 64 << 20
+	FullBytes    = ReserveBytes + 16<<20
+)
+
 // DiskOf returns the room of the file system that holds dir.
 func DiskOf(dir string) (Disk, error) {
 	var st syscall.Statfs_t

@@ -50,7 +50,13 @@ func (j *joining) state() (joiningBody, *form, <-chan struct{}, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b := joiningBody{Begun: j.form != nil, Failed: j.err != nil, Stage: j.now.Stage, Circle: j.now.CircleName, Inviter: j.now.Inviter, Words: j.now.Words,
-		Trying: j.now.Err != nil}
+		Trying: j.now.Err != nil, Known: j.now.Guide.Known != nil}
+	for i, h := range j.now.Guide.Houses {
+		if i > 0 {
+			b.Houses += ", "
+		}
+		b.Houses += h.Name
+	}
 	return b, j.form, j.change, j.err
 }
 
@@ -71,6 +77,8 @@ func (s *Server) runJoin(ctx context.Context, a attempt) {
 // joiningBody is what the page shows while the box joins.
 type joiningBody struct {
 	Begun, Failed, Trying, Done bool
+	Known                       bool   // the person has an account of that circle
+	Houses                      string // of the circle
 	Stage                       pair.Stage
 	Circle, Inviter             string
 	Words                       []pair.Word
@@ -95,7 +103,7 @@ func (q *request) joinPage() error {
 		f = &form{words: q.pages.words, values: filled.values, Errors: map[string]string{}}
 		switch {
 		case errors.Is(err, context.Canceled): // the person did that
-		case !f.blame(err, "ticket", "box", "login", "password"):
+		case !f.blame(err, "ticket", "house", "box", "login", "password"):
 			f.Error = q.say("error.join")
 		}
 	}
@@ -167,6 +175,7 @@ func (q *request) startJoin() error {
 		return err
 	}
 	place, person, ok := q.placeAndPerson(f)
+	place.SameHouse = f.get("same") != ""
 	if !f.needs("ticket") || !ok {
 		return q.showJoin(f)
 	}

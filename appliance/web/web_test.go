@@ -3,12 +3,14 @@ package web
 import (
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
 
+	"redhen/appliance/circle"
 	"redhen/provision/pair"
 	"redhen/provision/qr"
 	"redhen/provision/ticket"
@@ -178,7 +180,8 @@ func TestJoin(t *testing.T) {
 	w := newWorld(t)
 	release, refuse := make(chan struct{}), make(chan error, 1)
 	w.join = func(ctx context.Context, progress func(pair.Progress)) error {
-		progress(pair.Progress{Stage: pair.Waiting, CircleName: "Riverside", Inviter: "Mabel", Words: someWords()})
+		progress(pair.Progress{Stage: pair.Waiting, CircleName: "Riverside", Inviter: "Mabel", Words: someWords(),
+			Guide: pair.Guide{Houses: []pair.House{{Name: "Mill Lane"}, {Name: "Oak Street"}}, Known: &pair.Known{}}})
 		close(release)
 		select {
 		case err := <-refuse:
@@ -201,13 +204,39 @@ func TestJoin(t *testing.T) {
 	}
 	<-release
 	body, _ = b.get("/joining")
-	has(t, body, "Your friend has to say yes", "🌷", "tulip", `http-equiv="refresh"`)
+	has(t, body, "Found Riverside. Its houses: Mill Lane, Oak Street. Your account is there", "Your friend has to say yes", "🌷", "tulip", `http-equiv="refresh"`)
 	refuse <- &pair.Refusal{Code: pair.NameTaken}
 	w.waitJoin()
 	body, _ = b.get("/joining")
 	has(t, body, (&pair.Refusal{Code: pair.NameTaken}).Sentence(), `value="Oak Street"`)
 	if b.path != "/p" || strings.Contains(body, password) {
 		t.Errorf("at %s, or the password is shown", b.path)
+	}
+}
+
+// What the circle has already is told in words, beside the field, and what was ticked
+// stays ticked.
+func TestJoiningUnderNamesThatAreThere(t *testing.T) {
+	w := newWorld(t)
+	guide := pair.Guide{Houses: []pair.House{{Name: "Mill Lane"}, {Name: "Oak Street"}}, Known: &pair.Known{}}
+	reasons := []string{circle.HouseThere, circle.NoHouse, circle.LoginThere, circle.LoginBare}
+	for _, reason := range reasons {
+		no := &circle.JoinError{Reason: reason, Name: "Oak Street", Guide: guide}
+		w.join = func(_ context.Context, progress func(pair.Progress)) error {
+			progress(pair.Progress{Stage: pair.Waiting, CircleName: "Riverside", Guide: guide})
+			return no
+		}
+		ctx, end := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { w.server.Run(ctx); close(done) }()
+		b := w.browser()
+		b.post("/join", "house", "Oak Street", "person", "Ben", "password", password, "same", "yes", "ticket", aTicket(t, w).Link())
+		w.waitJoin()
+		body, _ := b.get("/joining")
+		said, _ := circle.Explain(no)
+		has(t, body, html.EscapeString(said.Sentence), `value="Oak Street"`, `name="same" value="yes" checked`)
+		end()
+		<-done
 	}
 }
 

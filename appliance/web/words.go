@@ -70,6 +70,12 @@ func (w words) blame(err error) (field, text string, ok bool) {
 	if no, is := errors.AsType[*pair.Refusal](err); is {
 		return map[pair.Code]string{pair.NameTaken: "box", pair.BadName: "box"}[no.Code], no.Sentence(), true
 	}
+	if no, is := errors.AsType[*circle.JoinError](err); is {
+		said, _ := circle.Explain(no)
+		return map[string]string{
+			circle.HouseThere: "house", circle.NoHouse: "house", circle.LoginThere: "login", circle.LoginBare: "login",
+		}[no.Reason], said.Sentence, true
+	}
 	if no, is := errors.AsType[*circle.RefusedError](err); is {
 		key := "error.refused." + string(no.Code)
 		if !w.has(key) {

@@ -92,6 +92,10 @@ func (n *node) First(ident.ShardID, ident.AccountID, int) ([]circle.Replica, err
 	return []circle.Replica{{ID: 1, Box: n.key.BoxID(), Role: placement.Voter}}, nil
 }
 
+func (n *node) TakeOver(context.Context, []ident.BoxID, func(directory.View) (roster.Change, error)) error {
+	return raftnode.ErrApart // these pages do not offer it yet
+}
+
 func (n *node) News() <-chan struct{} { return nil }
 
 func (n *node) CircleStatus(context.Context) ([]raftnode.Status, error) { return n.statuses(), nil }

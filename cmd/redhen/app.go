@@ -37,7 +37,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "show JSON")
 	root.AddCommand(
 		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.accountCommand(),
-		a.statusCommand(), a.housesCommand(), a.diaryCommand(), a.goneCommand(), a.replaceCommand(), a.takeoverCommand(), a.exportCommand(),
+		a.statusCommand(), a.doctorCommand(), a.housesCommand(), a.diaryCommand(), a.goneCommand(), a.replaceCommand(), a.takeoverCommand(), a.exportCommand(),
 		a.flashCommand(), a.demoCommand(), a.fireCommand(),
 	)
 	a.noteRun(root)

@@ -26,7 +26,7 @@ func (a *app) exportCommand() *cobra.Command {
 			if err := e.folder(cmd.Context(), "/"); err != nil {
 				return err
 			}
-			return a.done("%d files in %d folders are in %s.", e.files, e.folders, args[1])
+			return a.done("%s in %s are in %s.", plural(e.files, "file"), plural(e.folders, "folder"), args[1])
 		},
 	}
 }
@@ -100,4 +100,11 @@ func exportWords(name string, err error) error {
 		return err
 	}
 	return &api.Error{Code: "export", Sentence: fmt.Sprintf("The export ended at %s: %v. The circle's files are untouched. Make room or choose another folder, then export again.", name, err)}
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }

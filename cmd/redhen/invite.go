@@ -114,6 +114,12 @@ func (a *app) showPending(ctx context.Context) error {
 		}
 		for _, b := range inv.Waiting {
 			fmt.Fprintf(w, "%s at %s, kept by %s, waits since %s (ID %s):\n\n    %s\n\n", b.Box, b.House, b.Keeper, b.Since.Format("15:04"), b.ID, wordsLine(b.Words))
+			if b.Known {
+				fmt.Fprintf(w, "%s is in the circle already, and gave the right password.\n", b.Keeper)
+			}
+			if b.SameHouse {
+				fmt.Fprintf(w, "%s has a box already: the two would burn together.\n", b.House)
+			}
 		}
 		for _, t := range inv.Tickets {
 			if t.State == "open" {

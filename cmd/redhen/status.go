@@ -29,7 +29,11 @@ func tellReport(w io.Writer, r status.Report) {
 	for _, s := range r.Spaces {
 		fmt.Fprintln(w, s.Words)
 	}
-	for _, f := range r.Faults {
+	tellFaults(w, r.Faults)
+}
+
+func tellFaults(w io.Writer, faults []status.Fault) {
+	for _, f := range faults {
 		fmt.Fprintf(w, "\n%s %s %s %s\n", f.What, f.Lost, f.Heals, f.Do)
 		if f.Help != "" {
 			fmt.Fprintln(w, "Who can help:", f.Help)

@@ -17,6 +17,8 @@ import (
 // guests decides who may connect: the one place that the connection gater, the
 // stream handlers and the relay read.
 //   - Members come and go as they like.
+//   - Departed boxes left the circle and may come home: they may connect, and use
+//     protocols for Departed.
 //   - Partners are boxes that we dial to pair with, and their relay.
 //   - Strangers may connect only while the door is open here, or at a member that
 //     they may want to reach through us.
@@ -27,6 +29,7 @@ type guests struct {
 
 	mu       sync.Mutex
 	members  map[ident.BoxID]bool
+	departed map[ident.BoxID]bool
 	partners map[ident.BoxID]bool
 	door     time.Time // open until
 }
@@ -81,14 +84,23 @@ func (g *guests) anyDoor() bool {
 
 // mayOpen reports whether b may open a stream of a protocol.
 func (g *guests) mayOpen(b ident.BoxID, who Access) bool {
-	if who == Anyone {
+	switch who {
+	case Anyone:
 		return g.known(b) || g.doorOpen()
+	case Departed:
+		return g.member(b) || g.hasLeft(b)
 	}
 	return g.member(b)
 }
 
+func (g *guests) hasLeft(b ident.BoxID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.departed[b]
+}
+
 // mayStay reports whether a connection with b may exist.
-func (g *guests) mayStay(b ident.BoxID) bool { return g.known(b) || g.anyDoor() }
+func (g *guests) mayStay(b ident.BoxID) bool { return g.known(b) || g.hasLeft(b) || g.anyDoor() }
 
 // InterceptPeerDial lets the host dial members and partners, and punch towards a
 // stranger who came through the open door.
@@ -100,7 +112,7 @@ func (g *guests) InterceptAddrDial(p peer.ID, _ ma.Multiaddr) bool { return g.In
 // InterceptAccept refuses before the handshake when nobody at all is expected.
 func (g *guests) InterceptAccept(network.ConnMultiaddrs) bool {
 	g.mu.Lock()
-	somebody := len(g.members)+len(g.partners) > 0
+	somebody := len(g.members)+len(g.departed)+len(g.partners) > 0
 	g.mu.Unlock()
 	return somebody || g.anyDoor()
 }
@@ -149,6 +161,16 @@ func (g *guests) set(members []ident.BoxID) (gone, fresh []ident.BoxID) {
 	}
 	g.members = next
 	return gone, fresh
+}
+
+func (g *guests) setDeparted(boxes []ident.BoxID) {
+	departed := make(map[ident.BoxID]bool, len(boxes))
+	for _, b := range boxes {
+		departed[b] = true
+	}
+	g.mu.Lock()
+	g.departed = departed
+	g.mu.Unlock()
 }
 
 func (g *guests) addPartner(b ident.BoxID) {

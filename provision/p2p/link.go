@@ -114,6 +114,20 @@ func (h *Host) SetMembers(members []Member) error {
 	return nil
 }
 
+// SetDeparted tells which boxes left the circle and may come home: they may connect,
+// but use nothing that is not for Departed. They are never dialled.
+func (h *Host) SetDeparted(boxes []ident.BoxID) error {
+	if len(boxes) > maxDeparted {
+		return fmt.Errorf("set departed: %d boxes: more than %d", len(boxes), maxDeparted)
+	}
+	h.guests.setDeparted(boxes)
+	h.sweep()
+	return nil
+}
+
+// maxDeparted bounds them; of more, the roster's last ones are told.
+const maxDeparted = 1024
+
 // sweep closes the connections of those who may not stay.
 func (h *Host) sweep() {
 	for _, c := range h.h.Network().Conns() {

@@ -96,6 +96,8 @@ const (
 	Members Access = iota
 	// Anyone includes strangers while the door is open, and the boxes we pair with.
 	Anyone
+	// Departed are the members and the boxes given to SetDeparted.
+	Departed
 )
 
 // Host is the one libp2p host of a box. Its methods may be called from any

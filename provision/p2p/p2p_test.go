@@ -234,6 +234,58 @@ func TestTheDoorLetsStrangersInForAnyoneOnly(t *testing.T) {
 	}
 }
 
+// A box that left may come home by the one protocol that is for it, and by no other.
+func TestADepartedBoxMayOnlyComeHome(t *testing.T) {
+	a, b := testHost(t, Config{}), testHost(t, Config{})
+	circle(t, a, b)
+	const home, files, pairing = "/test/home", "/test/files", "/test/pairing"
+	a.Handle(home, Departed, echoHandler)
+	a.Handle(files, Members, echoHandler)
+	a.Handle(pairing, Anyone, echoHandler)
+	run(t, a)
+	run(t, b)
+	waitDirect(t, b, a)
+	if err := errors.Join(a.SetDeparted([]ident.BoxID{b.Self()}), a.SetMembers(members(a))); err != nil {
+		t.Fatal(err)
+	}
+	try := func(protocol string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for { // b takes a for a member and dials again when it is left
+			s, err := b.Open(ctx, a.Self(), protocol)
+			if errors.Is(err, ErrNoLink) {
+				wait(t, b, "a link", func() bool { return b.state(a.Self()) == Direct })
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			_, err = s.Write([]byte("hello"))
+			s.CloseWrite()
+			if err == nil {
+				_, err = io.ReadAll(s)
+			}
+			s.Reset()
+			return err
+		}
+	}
+	if err := try(home); err != nil {
+		t.Errorf("home: %v", err)
+	}
+	for _, protocol := range []string{files, pairing} {
+		if try(protocol) == nil {
+			t.Errorf("%s is open to a box that left", protocol)
+		}
+	}
+	if err := a.SetDeparted(nil); err != nil { // stolen, it turned out
+		t.Fatal(err)
+	}
+	wait(t, b, "no link any more", func() bool { return b.state(a.Self()) != Direct })
+	if err := a.SetDeparted(make([]ident.BoxID, maxDeparted+1)); err == nil {
+		t.Error("any number may have left")
+	}
+}
+
 func TestARemovedMemberIsDisconnected(t *testing.T) {
 	a, b := testHost(t, Config{}), testHost(t, Config{})
 	circle(t, a, b)

@@ -55,6 +55,10 @@ type Config struct {
 	// error is returned by Approve, and the joiner goes on waiting.
 	Admit func(context.Context, Application, roster.Change) (Welcome, error)
 
+	// Guide says how the circle looks to who brings a box under the login name, which
+	// may be any text; nil = joiners are told nothing, and only new keepers join.
+	Guide func(login string) Guide
+
 	Logger *slog.Logger // nil = none
 }
 
@@ -65,6 +69,8 @@ type Pending struct {
 	Application Application
 	Words       []Word // the joiner shows the same
 	Since       time.Time
+	Known       bool // the keeper's account is one of the circle, and its password was right
+	SameHouse   bool // it stands in a house that has a box already
 }
 
 // Desk makes tickets and lets in the boxes that come with them.
@@ -428,7 +434,7 @@ func (d *Desk) talk(ctx context.Context, from ident.BoxID, s p2p.Stream) error {
 	return d.await(ctx, v, s)
 }
 
-// examine sends the challenge and checks the application that answers it.
+// examine sends the challenge, guides who answers it, and checks the application.
 func (d *Desk) examine(state *roster.State, t stored, h hello, from ident.BoxID, s p2p.Stream) (*visit, error) {
 	self := d.cfg.Host.Self()
 	me, _ := state.Box(self)
@@ -439,6 +445,9 @@ func (d *Desk) examine(state *roster.State, t stored, h hello, from ident.BoxID,
 	said.Role, said.Body = "inviter", c.said()
 	c.Proof = said.mac(t.Key)
 	if err := wire.Write(s, reply{Challenge: &c}); err != nil {
+		return nil, err
+	}
+	if err := d.guide(t, c, said, admitted(state, t, from), s); err != nil {
 		return nil, err
 	}
 	raw, err := wire.ReadFrame(s, maxApply)
@@ -456,7 +465,12 @@ func (d *Desk) examine(state *roster.State, t stored, h hello, from ident.BoxID,
 	if !hmac.Equal(said.mac(t.Key), a.Proof) {
 		return nil, d.wrong(t.ID)
 	}
-	return d.accept(state, t, c, a, from)
+	v, err := d.accept(state, t, c, a, from)
+	if err != nil {
+		return nil, err
+	}
+	v.Known, err = d.provesKeeper(v.Application, a, said)
+	return v, err
 }
 
 // wrong counts a wrong proof, and burns the ticket at the fifth.
@@ -504,7 +518,7 @@ func (d *Desk) accept(state *roster.State, t stored, c challenge, a application,
 	return &visit{
 		Pending: Pending{
 			Box: from, Ticket: t.ID, Application: app, Since: time.Now(),
-			Words: wordsFor(t.Key, d.cfg.Host.Self(), from),
+			Words: wordsFor(t.Key, d.cfg.Host.Self(), from), SameHouse: app.standsWith(state),
 		},
 		change:  change,
 		decided: make(chan decision, 1),

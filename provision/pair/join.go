@@ -28,8 +28,15 @@ type Joiner struct {
 	Ticket      ticket.Ticket
 	Application Application
 	Circle      ident.CircleID // the circle this box is in, which must be none
-	Progress    func(Progress) // called from Join; nil = nobody looks
-	Logger      *slog.Logger   // nil = none
+
+	// Fit completes the application with what the circle told about the keeper named
+	// in it. For an account of the circle it leaves Account empty and returns the
+	// keeper's key, else no key. It may be called again after a broken connection. Its
+	// error is what Join returns. nil: the application is complete.
+	Fit func(context.Context, Guide, Application) (Application, ident.Key, error)
+
+	Progress func(Progress) // called from Join; nil = nobody looks
+	Logger   *slog.Logger   // nil = none
 }
 
 // Stage is how far a joiner has come.
@@ -48,7 +55,13 @@ type Progress struct {
 	CircleName string // from Waiting on
 	Inviter    string // name of the inviter's box, from Waiting on
 	Words      []Word // from Waiting on; the inviter shows the same
+	Guide      Guide  // from Waiting on
 }
+
+// unfit is an error of Joiner.Fit: trying again would not help.
+type unfit struct{ error }
+
+func (u unfit) Unwrap() error { return u.error }
 
 // Join asks to join until it is let in, is refused (*Refusal), or ctx ends. What
 // breaks on the way, also a restart of the inviter's box, it tries again; a box
@@ -98,6 +111,9 @@ func (j *Joiner) keepTrying(ctx context.Context, target p2p.Target) (Welcome, er
 		if ctx.Err() != nil {
 			return Welcome{}, fmt.Errorf("join: %w", ctx.Err())
 		}
+		if u, ok := errors.AsType[unfit](err); ok {
+			return Welcome{}, u.error
+		}
 		if r := refused(err); r != nil && r.Code != Busy {
 			return Welcome{}, r
 		}
@@ -128,7 +144,7 @@ func (j *Joiner) try(ctx context.Context, target p2p.Target) (Welcome, error) {
 	defer s.Reset()
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
 	s.SetDeadline(time.Now().Add(patience))
-	c, err := j.apply(s)
+	c, g, err := j.apply(ctx, s)
 	if err != nil {
 		return Welcome{}, err
 	}
@@ -138,7 +154,7 @@ func (j *Joiner) try(ctx context.Context, target p2p.Target) (Welcome, error) {
 	}
 	if r.Waiting {
 		j.Progress(Progress{
-			Stage: Waiting, CircleName: c.Name, Inviter: c.Box,
+			Stage: Waiting, CircleName: c.Name, Inviter: c.Box, Guide: g,
 			Words: wordsFor(proofKey(j.Ticket.Secret), j.Ticket.Inviter, j.Host.Self()),
 		})
 		s.SetDeadline(time.Time{}) // a person decides; a dead path ends the stream
@@ -157,35 +173,85 @@ func (j *Joiner) try(ctx context.Context, target p2p.Target) (Welcome, error) {
 	return j.verify(w, c)
 }
 
-// apply says hello, has the inviter prove itself, and answers with the application.
-func (j *Joiner) apply(s p2p.Stream) (challenge, error) {
+// apply says hello, has the inviter prove itself, asks for the guide, and answers
+// with the application.
+func (j *Joiner) apply(ctx context.Context, s p2p.Stream) (c challenge, g Guide, err error) {
+	c, said, err := j.hello(s)
+	if err != nil {
+		return c, g, err
+	}
+	key := proofKey(j.Ticket.Secret)
+	if g, err = j.ask(s, c, said, key); err != nil {
+		return c, g, err
+	}
+	app, keeper := j.Application, ident.Key{}
+	if j.Fit != nil {
+		if app, keeper, err = j.Fit(ctx, g, app); err != nil {
+			return c, g, unfit{err}
+		}
+		s.SetDeadline(time.Now().Add(patience)) // a slow board has hashed a password
+	}
+	change := roster.NewAdmit(app.admission(c, j.Ticket.Inviter, j.Host.Self()), j.Key)
+	if err := firstOf(app.validate(), roster.Check(change)); err != nil {
+		return c, g, refusalOf(err)
+	}
+	a := application{Body: wire.MustMarshal(app), Change: roster.Encode(change)}
+	if !keeper.IsZero() {
+		a.Keeper = keeper.Sign(keeperPurpose, said.keeper(a.Change))
+	}
+	said.Role, said.Body = "joiner", append(c.said(), a.said()...)
+	a.Proof = said.mac(key)
+	return c, g, wire.Write(s, a)
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hello says hello and has the inviter prove that it knows the secret.
+func (j *Joiner) hello(s p2p.Stream) (c challenge, said transcript, err error) {
 	h := hello{Version: version, Ticket: j.Ticket.ID()}
 	rand.Read(h.Nonce[:]) // never fails
 	if err := wire.Write(s, h); err != nil {
-		return challenge{}, err
+		return c, said, err
 	}
 	r, err := readReply(s, maxChallenge)
 	if err != nil {
-		return challenge{}, err
+		return c, said, err
 	}
 	if r.Challenge == nil {
-		return challenge{}, &Refusal{Garbage}
+		return c, said, &Refusal{Garbage}
 	}
-	c := *r.Challenge
-	key := proofKey(j.Ticket.Secret)
-	said := transcript{Inviter: j.Ticket.Inviter, Joiner: j.Host.Self(), Hello: h.Nonce, Answer: c.Nonce}
+	c = *r.Challenge
+	said = transcript{Inviter: j.Ticket.Inviter, Joiner: j.Host.Self(), Hello: h.Nonce, Answer: c.Nonce}
 	said.Role, said.Body = "inviter", c.said()
-	if !hmac.Equal(said.mac(key), c.Proof) {
-		return challenge{}, &Refusal{WrongProof}
+	if !hmac.Equal(said.mac(proofKey(j.Ticket.Secret)), c.Proof) {
+		return c, said, &Refusal{WrongProof}
 	}
-	change := roster.NewAdmit(j.Application.admission(c, j.Ticket.Inviter, j.Host.Self()), j.Key)
-	if err := roster.Check(change); err != nil {
-		return challenge{}, refusalOf(err)
+	return c, said, nil
+}
+
+// ask proves that this box knows the secret and gets the guide.
+func (j *Joiner) ask(s p2p.Stream, c challenge, said transcript, key [32]byte) (Guide, error) {
+	q := question{Login: j.Application.KeeperName}
+	said.Role, said.Body = "asker", append(c.said(), q.said()...)
+	q.Proof = said.mac(key)
+	if err := wire.Write(s, q); err != nil {
+		return Guide{}, err
 	}
-	a := application{Body: wire.MustMarshal(j.Application), Change: roster.Encode(change)}
-	said.Role, said.Body = "joiner", append(c.said(), a.said()...)
-	a.Proof = said.mac(key)
-	return c, wire.Write(s, a)
+	r, err := readReply(s, maxGuide)
+	if err != nil {
+		return Guide{}, err
+	}
+	if r.Guide == nil || r.Guide.validate() != nil {
+		return Guide{}, &Refusal{Garbage}
+	}
+	return *r.Guide, nil
 }
 
 // readReply reads one reply; a refusal is an error.

@@ -3,13 +3,22 @@
 //
 //	joiner  → hello      the ticket's name, a nonce
 //	inviter → challenge  proof that it knows the secret, a nonce, the circle
-//	joiner  → apply      proof that it knows the secret; who it is; its signature of the admission
+//	joiner  → question   proof that it knows the secret; the login of its keeper
+//	inviter → guide      the houses, the keepers, and that account if it is one of the circle
+//	joiner  → apply      proof again; who it is; its signature of the admission, and its
+//	                     keeper's of the talk when the account is one of the circle
 //	inviter → waiting    both sides show the same words
 //	inviter → welcome    after a person approved: the roster, and where the others are
 //
 // The connection is authenticated by both boxes' keys already, so a proof is an
 // HMAC over those keys and is worth nothing between any other two. A broken
 // connection begins anew at hello; nothing is used up before the welcome.
+//
+// A keeper whose house burnt comes back under the old account: its key, sealed with
+// the password, is in the guide; who opens it signs with it. So the password leaves
+// the joining box in no form, and the inviter knows that it was right before anybody
+// is asked. Passwords could be guessed at a sealed key; only who has the ticket sees
+// any, and three at most.
 package pair
 
 import (
@@ -31,7 +40,7 @@ import (
 const Protocol = "/redhen/pair/1"
 
 const (
-	version       = 1
+	version       = 2
 	maxHello      = 256
 	maxChallenge  = 1 << 10
 	maxApply      = 80 << 10
@@ -50,7 +59,7 @@ type Application struct {
 	Keeper     ident.AccountID   `cbor:"4,keyasint"`
 	KeeperKey  ed25519.PublicKey `cbor:"5,keyasint"`
 	KeeperName string            `cbor:"6,keyasint,omitempty"`
-	Account    []byte            `cbor:"7,keyasint,omitempty"` // the appliance's record of the keeper; opaque here
+	Account    []byte            `cbor:"7,keyasint,omitempty"` // the appliance's record of a new keeper; opaque here; empty = an account of the circle
 	Extra      []byte            `cbor:"8,keyasint,omitempty"` // opaque here
 	Time       int64             `cbor:"9,keyasint,omitempty"` // milliseconds since 1970 by the joiner's clock; set by Join
 }
@@ -92,8 +101,9 @@ type challenge struct {
 
 type application struct {
 	Proof  []byte `cbor:"1,keyasint"`
-	Body   []byte `cbor:"2,keyasint"` // wire encoding of Application
-	Change []byte `cbor:"3,keyasint"` // roster.Encode of the admission, signed by the joiner
+	Body   []byte `cbor:"2,keyasint"`           // wire encoding of Application
+	Change []byte `cbor:"3,keyasint"`           // roster.Encode of the admission, signed by the joiner
+	Keeper []byte `cbor:"4,keyasint,omitempty"` // signature by the keeper's key; of an account of the circle
 }
 
 // reply is what the inviter sends: exactly one field is set.
@@ -102,6 +112,7 @@ type reply struct {
 	Challenge *challenge   `cbor:"2,keyasint,omitempty"`
 	Waiting   bool         `cbor:"3,keyasint,omitempty"`
 	Welcome   *welcomeHead `cbor:"4,keyasint,omitempty"`
+	Guide     *Guide       `cbor:"5,keyasint,omitempty"`
 }
 
 // welcomeHead is followed by frames of encoded changes until Changes have come.

@@ -41,6 +41,7 @@ type world struct {
 	boxes    []*member
 	admits   int
 	troubled error // what Admit answers, if not nil
+	guide    func(login string) Guide
 }
 
 // member is a box with a desk.
@@ -97,7 +98,7 @@ func (w *world) start(m *member) *member {
 	}
 	h.Handle(echoProtocol, p2p.Members, func(_ context.Context, _ ident.BoxID, s p2p.Stream) { io.Copy(s, s) })
 	m.desk, err = New(Config{
-		Host: h, Key: m.key, Dir: m.dirs[1], Circle: w.now, Admit: w.admit,
+		Host: h, Key: m.key, Dir: m.dirs[1], Circle: w.now, Admit: w.admit, Guide: w.guide,
 		Logger: slog.New(slog.NewTextHandler(m.log, nil)),
 	})
 	if err != nil {
@@ -149,6 +150,7 @@ type joiner struct {
 	key  ident.Key
 	dir  string
 	app  Application
+	fit  func(context.Context, Guide, Application) (Application, ident.Key, error)
 
 	mu       sync.Mutex
 	progress []Progress
@@ -184,7 +186,7 @@ func (j *joiner) join(ctx context.Context, t ticket.Ticket) chan result {
 	out := make(chan result, 1)
 	host := j.Host
 	go func() {
-		w, err := Join(ctx, Joiner{Host: host, Key: j.key, Ticket: t, Application: j.app, Progress: j.see})
+		w, err := Join(ctx, Joiner{Host: host, Key: j.key, Ticket: t, Application: j.app, Fit: j.fit, Progress: j.see})
 		out <- result{w, err}
 	}()
 	return out
@@ -477,7 +479,7 @@ func TestPairingOnOneMachine(t *testing.T) {
 	for i, h := range hosts[1:] {
 		h.Handle(echoProtocol, p2p.Members, func(_ context.Context, _ ident.BoxID, s p2p.Stream) { io.Copy(s, s) })
 		j := &joiner{Box: p2ptest.Run(t, h), key: testKey(t, byte(i+2)), app: Application{
-			BoxName: fmt.Sprint("box", i), HouseName: fmt.Sprint("house", i), Keeper: ident.NewAccountID(), KeeperKey: testKey(t, byte(102+i)).Public(),
+			BoxName: fmt.Sprint("box", i), HouseName: fmt.Sprint("house", i), Keeper: ident.NewAccountID(), KeeperKey: testKey(t, byte(102+i)).Public(), Account: []byte("new"),
 		}}
 		j.settle(t, w, <-j.join(t.Context(), issue(t, desk, Terms{Waived: true})))
 		w.boxes = append(w.boxes, &member{Box: j.Box, key: j.key})

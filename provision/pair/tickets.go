@@ -56,6 +56,8 @@ type stored struct {
 	Box     ident.BoxID    `cbor:"8,keyasint,omitempty"`
 	Wrong   int            `cbor:"9,keyasint,omitempty"`
 	Waived  bool           `cbor:"10,keyasint,omitempty"`
+
+	Shown []ident.AccountID `cbor:"11,keyasint,omitempty"` // whose sealed key its holder has seen
 }
 
 // end is when the ticket stopped, or will stop, being good.

@@ -45,6 +45,10 @@ type Config struct {
 	Now func() time.Time
 	// Logger is told of damage; slog.Default when nil.
 	Logger *slog.Logger
+	// Room says how many bytes are free. No chunk is taken that would leave less than
+	// Reserve of them: the box needs them to go on. nil: chunks may fill the disk.
+	Room    func() (int64, error)
+	Reserve int64
 }
 
 // Store keeps chunks. All methods are safe for concurrent use.
@@ -136,6 +140,9 @@ func (s *Store) put(h Hash, b []byte) error {
 	if _, err := s.read(h); err == nil {
 		return s.syncFolder(f)
 	}
+	if err := s.Spare(int64(len(b))); err != nil {
+		return err
+	}
 	if err := f.make(s.cfg.FS); err != nil {
 		return asFull(err)
 	}
@@ -148,6 +155,17 @@ func (s *Store) put(h Hash, b []byte) error {
 		return asFull(err)
 	}
 	return s.syncFolder(f)
+}
+
+// Spare returns ErrFull when n more bytes would be too many for the disk.
+func (s *Store) Spare(n int64) error {
+	if s.cfg.Room == nil {
+		return nil
+	}
+	if free, err := s.cfg.Room(); err == nil && free < n+s.cfg.Reserve {
+		return fmt.Errorf("%w: %d bytes are free", ErrFull, free)
+	}
+	return nil
 }
 
 // writeTemp writes and syncs a temporary file in the folder that its name will be

@@ -40,7 +40,7 @@ type Account struct {
 	Password []byte `cbor:"4,keyasint,omitempty"`
 	// Epoch ends all older sessions when it grows; it never shrinks.
 	Epoch uint64 `cbor:"5,keyasint,omitempty"`
-	// KeeperKey is the public half of SealedKey, empty for a person without a box.
+	// KeeperKey is the public half of SealedKey; everybody has one, for a box to come.
 	KeeperKey ed25519.PublicKey `cbor:"6,keyasint,omitempty"`
 	// SealedKey is opened by the password alone.
 	SealedKey []byte   `cbor:"7,keyasint,omitempty"`

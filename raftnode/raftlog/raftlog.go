@@ -56,6 +56,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -89,6 +90,10 @@ type Config struct {
 	CacheBytes   int          // per shard; 0 means DefaultCacheBytes
 	Rand         io.Reader    // draws the IDs of segments; nil means crypto/rand
 	Logger       *slog.Logger // nil means none
+
+	// Room says how many bytes are free; nil means that it is not known. A segment is
+	// not even begun where there is none for it, so that others keep the last room.
+	Room func() (int64, error)
 }
 
 func (c *Config) validate() error {
@@ -130,6 +135,7 @@ type Log struct {
 
 	// Of the goroutine in Run (before that, of Open) alone.
 	cur    *segment
+	begun  int64      // where the newest segment's checkpoint ends
 	old    []*segment // needed by live entries, as the newest checkpoint says
 	spare  []*segment
 	seq    uint64 // highest ever seen
@@ -141,27 +147,30 @@ type Log struct {
 	mu     sync.RWMutex // guards shards and all in them, and is held while an entry is read from a file
 	shards map[ident.ShardID]*Storage
 
+	full atomic.Bool // writes wait for room
+
 	qmu    sync.Mutex // guards the fields below; never held while another lock is taken
 	queue  []Write
 	wake   chan struct{} // has room for one
 	failed error         // set once, then Submit refuses
 }
 
-// Run writes what is submitted, until ctx ends or a write or sync fails. On a clean end everything
-// submitted before is written and nil is returned. It closes the files; entries that are not in memory cannot be
+// Run writes what is submitted, until ctx ends or a write or sync fails. When a fresh segment is needed and
+// the disk has no room for one, nothing is touched: what is submitted waits until there is. On a clean end everything
+// submitted before is written and nil is returned, unless it waits for room. It closes the files; entries that are not in memory cannot be
 // read afterwards. Call it once.
 func (l *Log) Run(ctx context.Context) error {
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
-			if err = l.drain(); err == nil {
+			if err = l.drain(ctx); err == nil {
 				err = l.state()
 			}
 			l.stop(err)
 			return err
 		case <-l.wake:
-			err = l.drain()
+			err = l.drain(ctx)
 		}
 		if err != nil {
 			l.stop(err)
@@ -198,6 +207,9 @@ func (w Write) done(err error) {
 		w.Done(err)
 	}
 }
+
+// Full reports whether writes wait because the disk has no room.
+func (l *Log) Full() bool { return l.full.Load() }
 
 // Forget removes all of a shard, durably with the next batch. Its Storage is empty then, and may be used for another replica.
 func (l *Log) Forget(shard ident.ShardID) { l.Submit(Write{Shard: shard, Forget: true}) }

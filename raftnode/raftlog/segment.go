@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"redhen/raftnode/vfs"
 )
@@ -38,12 +39,12 @@ func (l *Log) path(name string) string { return path.Join(l.cfg.Dir, name) }
 func (l *Log) fresh() (*segment, error) {
 	if len(l.spare) == 0 {
 		if err := l.addSpare(); err != nil {
-			return nil, err
+			return nil, asNoRoom(err)
 		}
 	}
 	s := l.spare[0]
 	if err := l.fit(s); err != nil {
-		return nil, err
+		return nil, asNoRoom(err)
 	}
 	var id [8]byte
 	if _, err := io.ReadFull(l.cfg.Rand, id[:]); err != nil {
@@ -78,9 +79,11 @@ func (l *Log) fit(s *segment) (err error) {
 }
 
 // fill writes zeros: room that is merely reserved would cost metadata at its first use.
-func fill(f vfs.File, size int64) error {
-	zeros := make([]byte, min(size, 1<<20))
-	for off := int64(0); off < size; off += int64(len(zeros)) {
+func fill(f vfs.File, size int64) error { return fillFrom(f, 0, size) }
+
+func fillFrom(f vfs.File, from, size int64) error {
+	zeros := make([]byte, min(size-from, 1<<20))
+	for off := from; off < size; off += int64(len(zeros)) {
 		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {
 			return err
 		}
@@ -88,8 +91,49 @@ func fill(f vfs.File, size int64) error {
 	return nil
 }
 
+// grow makes sure that a batch fits that is larger than a segment, so that no write
+// finds the disk full half-way.
+func (l *Log) grow(s *segment, size int64) error {
+	if size <= s.size {
+		return nil
+	}
+	err := fillFrom(s.file, s.size, size)
+	if err == nil {
+		err = s.file.Sync()
+	}
+	if vfs.ErrFull(err) {
+		return asNoRoom(errors.Join(err, s.file.Truncate(s.size)))
+	}
+	if err == nil {
+		s.size = size
+	}
+	return err
+}
+
+// asNoRoom marks the error of a full disk as one before which nothing was touched.
+func asNoRoom(err error) error {
+	if vfs.ErrFull(err) {
+		return noRoom{err}
+	}
+	return err
+}
+
+// room returns an error of a full disk where it is known to have none for a segment.
+func (l *Log) room() error {
+	if l.cfg.Room == nil {
+		return nil
+	}
+	if free, err := l.cfg.Room(); err == nil && free < l.cfg.SegmentBytes {
+		return fmt.Errorf("%d bytes free: %w", free, syscall.ENOSPC)
+	}
+	return nil
+}
+
 // addSpare creates a file of zeros. When the disk is full it leaves none behind.
 func (l *Log) addSpare() error {
+	if err := l.room(); err != nil {
+		return fmt.Errorf("create raft log segment: %w", err)
+	}
 	l.names++
 	name := fmt.Sprintf("%08d%s", l.names, suffix)
 	f, err := l.cfg.FS.OpenFile(l.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL)

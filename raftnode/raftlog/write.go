@@ -2,9 +2,12 @@ package raftlog
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -24,16 +27,61 @@ type view struct {
 	hard       hardState
 }
 
+// retryFull is how often is looked whether a full disk has room again.
+const retryFull = time.Second
+
+// noRoom is why a batch was not begun: the disk has no room for a segment. Nothing
+// was touched, and the batch may be tried again.
+type noRoom struct{ error }
+
+// Unwrap returns the disk's error.
+func (e noRoom) Unwrap() error { return e.error }
+
 // drain commits until nothing is queued.
-func (l *Log) drain() error {
+func (l *Log) drain(ctx context.Context) error {
 	for {
 		ws := l.take()
 		if len(ws) == 0 {
 			return nil
 		}
-		if err := l.commit(ws); err != nil {
+		if err := l.commitInRoom(ctx, ws); err != nil {
 			return err
 		}
+	}
+}
+
+// commitInRoom commits, and waits before it as long as the disk is full. When ctx
+// ends meanwhile, the writes are answered as those of a log that stops.
+func (l *Log) commitInRoom(ctx context.Context, ws []Write) error {
+	defer l.full.Store(false)
+	for {
+		err := l.commit(ws)
+		full, is := errors.AsType[noRoom](err)
+		switch {
+		case is && ctx.Err() == nil:
+		case is:
+			answer(ws, full.error)
+			return full.error
+		default:
+			if l.full.Load() && err == nil {
+				l.cfg.Logger.Info("raft log goes on: there is room again")
+			}
+			return err
+		}
+		if !l.full.Swap(true) {
+			l.cfg.Logger.Warn("raft log waits for room", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryFull):
+		}
+	}
+}
+
+// answer tells writes that the log stops.
+func answer(ws []Write, err error) {
+	for _, w := range ws {
+		w.done(fmt.Errorf("%w: %w", ErrStopped, err))
 	}
 }
 
@@ -57,16 +105,17 @@ func (l *Log) take() []Write {
 }
 
 // commit makes the writes durable with one write and one sync, then visible, then
-// answers them. An error means that the log stops.
+// answers them. An error means that the log stops; but for noRoom, which answers nobody.
 func (l *Log) commit(ws []Write) error {
 	l.buf.reset()
 	ops, errs, must := l.stage(ws)
 	if must {
 		if err := l.append(); err != nil {
-			err = fmt.Errorf("write raft log: %w", err)
-			for _, w := range ws {
-				w.done(fmt.Errorf("%w: %w", ErrStopped, err))
+			if _, full := errors.AsType[noRoom](err); full {
+				return err
 			}
+			err = fmt.Errorf("write raft log: %w", err)
+			answer(ws, err)
 			return err
 		}
 	}
@@ -173,7 +222,12 @@ func (l *Log) publish(ops []op, synced bool) {
 // is larger than a segment makes its file larger.
 func (l *Log) append() error {
 	if l.cur.end+l.buf.bytes() > l.cur.size {
-		if err := l.rotate(position{l.cur.seq, l.cur.end}); err != nil {
+		if l.cur.end > l.begun { // else it is fresh: the batch alone is too large
+			if err := l.rotate(position{l.cur.seq, l.cur.end}); err != nil {
+				return err
+			}
+		}
+		if err := l.grow(l.cur, l.cur.end+l.buf.bytes()); err != nil {
 			return err
 		}
 	}
@@ -272,7 +326,7 @@ func (l *Log) adopt(next *segment, carried []carry, listed map[*segment]bool, st
 			l.spare = append(l.spare, s)
 		}
 	}
-	l.old, l.cur = keep, next
+	l.old, l.cur, l.begun = keep, next, next.end
 	slices.SortFunc(l.spare, func(a, b *segment) int { return cmp.Compare(a.name, b.name) })
 	clear(l.dirty) // the checkpoint has all hard states
 }

@@ -85,6 +85,8 @@ func (s *script) takeover(ctx context.Context, l line) error {
 	return s.c.TakeOver(ctx, l.arg(0))
 }
 
+func (s *script) home(ctx context.Context, l line) error { return s.c.Home(ctx, l.arg(0)) }
+
 func (s *script) replace(ctx context.Context, l line) error {
 	d, err := s.c.Add(ctx, l.arg(1), l.opts["house"])
 	if err != nil {

@@ -253,6 +253,57 @@ func (b *Box) SignTakeover(lost ...ident.BoxID) func(directory.View) (roster.Cha
 	}
 }
 
+// Home lets a box come back that the others went on without: one that was given up is
+// admitted again, and any gets its new place in the circle.
+func (c *Circle) Home(ctx context.Context, name string) error {
+	b := c.Box(name)
+	var at *Box
+	for _, o := range c.Up() {
+		if o != b {
+			at = o
+			break
+		}
+	}
+	var circle ident.CircleID
+	var box roster.Box
+	var active bool
+	var boxes []ident.BoxID
+	replica := ident.ReplicaID(0)
+	err := at.Node.Directory(func(v directory.View) error {
+		circle = v.Roster().Circle()
+		box, _ = v.Roster().Box(b.Key.BoxID())
+		active = v.Roster().Active(box.ID)
+		for _, m := range v.Roster().Members() {
+			boxes = append(boxes, m.ID)
+		}
+		p, _ := v.Placement(ident.CircleShard)
+		for _, r := range p.Replicas {
+			if r.Box == box.ID {
+				replica = r.ID
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !active {
+		change := roster.NewAdmit(roster.AdmitBody{
+			Circle: circle, Inviter: at.Key.BoxID(), Box: box.ID, Rev: box.Rev, BoxName: box.Name,
+			House: box.House, Keeper: box.Keeper, KeeperKey: box.KeeperKey, Time: 4,
+		}, at.Key, b.Key)
+		out, err := at.Node.Command(ctx, directory.Command{Admit: &directory.Admit{Change: change}})
+		if err != nil {
+			return err
+		}
+		if out.Code != directory.Done {
+			return fmt.Errorf("admit %s again: %s", name, out.Code)
+		}
+		replica = out.Replica
+	}
+	return b.Node.Rejoin(ctx, replica, boxes)
+}
+
 // SpaceID is the number of the space of a name.
 func SpaceID(name string) ident.ShardID {
 	id := ident.ShardID(0x1000) + ident.ShardID(len(name))<<32

@@ -54,7 +54,7 @@ const person = "mia"
 
 func houses() (a, b, c, d house) {
 	return house{"hen", "Mill Lane", "anna"}, house{"finch", "Oak Street", "bela"},
-		house{"wren", "Elm Road", "cleo"}, house{"phoenix", "Ash Hill", "dora"}
+		house{"wren", "Elm Road", "cleo"}, house{"phoenix", "Ash Hill", "anna"} // the keeper of the one that burns
 }
 
 // Three lets one of three houses burn.
