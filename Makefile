@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim clients phone nat fire e2e torture bench fuzz clean
+.PHONY: all build deb setup demo test check unit sim clients phone nat fire e2e torture bench fuzz image release smoke test-vm clean
 
 all: build
 
@@ -23,7 +23,7 @@ setup: ## what the tests need besides Go, from Debian
 demo: build ## a circle of three houses on this machine, until Ctrl-C
 	$(REDHEN) demo
 
-test: setup check unit sim clients fire ## everything that must always pass
+test: setup check unit sim clients phone fire ## everything that must always pass
 
 check: ## formatting, vet, staticcheck, tidy go.mod
 	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -40; echo "gofmt: see above"; exit 1; }
@@ -66,6 +66,21 @@ bench: ## figures, one per line: name value unit
 
 fuzz: ## every decoder for a few seconds
 	@.ci/fuzz
+
+image: ## the images for PCs and Raspberry Pis, into out/: sizes, times, hashes; BOARDS=vm-amd64 makes one
+	$(GO) run ./images/bakery -out $(OUT) $(if $(BOARDS),-boards $(BOARDS))
+	@git diff --exit-code go.mod go.sum # gok builds with -mod=mod
+
+release: ## the same, signed: KEY=file (openssl genpkey -algorithm ed25519), RELEASE=name, NUMBER=n
+	@test -n "$(KEY)" || { echo "release: KEY=file is needed: the key that signs"; exit 1; }
+	$(GO) run ./images/bakery -out $(OUT)/release $(if $(BOARDS),-boards $(BOARDS)) -key $(KEY) -release "$(RELEASE)" -number $(or $(NUMBER),0)
+	@git diff --exit-code go.mod go.sum
+
+smoke: ## the image for PCs starts in QEMU, keeps what it has through a power cut
+	REDHEN_VM=smoke $(GO) test -count=1 -timeout 10m -run 'TestSmoke' -v ./images/vmtest/
+
+test-vm: ## all that virtual machines can show, 45 minutes at most
+	REDHEN_VM=all $(GO) test -count=1 -timeout 45m -v ./images/vmtest/
 
 clean:
 	rm -rf $(OUT)

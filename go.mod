@@ -7,7 +7,13 @@ require (
 	github.com/anishathalye/porcupine v1.3.1 // judges in tests whether a history is linearizable
 	github.com/chromedp/cdproto v0.159.0 // the commands of that browser
 	github.com/chromedp/chromedp v0.23.0 // drives a real browser in tests of the pages
+	github.com/diskfs/go-diskfs v1.9.4 // partitions, FAT32 and ext4 of images and of a card's first start
 	github.com/fxamacker/cbor/v2 v2.9.6 // deterministic CBOR with limits: every record on disk and on the wire
+	github.com/gokrazy/firmware v0.0.0-20260522070551-527ce0ed43cf // what a Raspberry Pi reads before the kernel
+	github.com/gokrazy/gokrazy v0.0.0-20260418085648-c38c3134b8a7 // start and supervision of an image's programs; dhcp, ntp, randomd
+	github.com/gokrazy/kernel.amd64 v0.0.0-20260705070735-de680abf072b // the kernel of the image for PCs and virtual machines
+	github.com/gokrazy/kernel.rpi v0.0.0-20251127164438-9778ec0261de // the kernel of the image for Raspberry Pis
+	github.com/gokrazy/tools v0.0.0-20260109180632-8ed49b4fafc7 // gok, which builds the root of an image; systemd-boot
 	github.com/google/go-cmp v0.7.0 // differences in tests, readable
 	github.com/libp2p/go-libp2p v0.51.0 // links between boxes: QUIC, hole punching, relays
 	github.com/libp2p/go-libp2p-kad-dht v0.42.2 // the public DHT, by which boxes find each other while no house can be called from outside
@@ -25,6 +31,7 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0 // testscript: the command line as users type it
 	github.com/spf13/cobra v1.10.2 // the command line
 	github.com/tidwall/btree v1.8.2 // sorted layers over a state file, copied on write
+	github.com/ulikunitz/xz v0.5.15 // unpacks an image that was downloaded
 	go.etcd.io/bbolt v1.5.0 // the state file of a shard
 	go.etcd.io/raft/v3 v3.7.0 // consensus
 	go.uber.org/fx v1.24.0 // how libp2p takes the simulated internet in tests
@@ -48,18 +55,26 @@ require (
 require (
 	filippo.io/bigmod v0.1.1-0.20260103110540-f8a47775ebe5 // indirect
 	filippo.io/keygen v1.0.0 // indirect
+	github.com/antihax/optional v1.0.0 // indirect
+	github.com/beevik/ntp v0.3.0 // indirect
 	github.com/benbjohnson/clock v1.3.5 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/davidlazar/go-crypto v0.0.0-20200604182044-b73af7476f6c // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
+	github.com/donovanhide/eventsource v0.0.0-20210830082556-c59027999da0 // indirect
 	github.com/dunglas/httpsfv v1.1.1 // indirect
+	github.com/elliotwutingfeng/asciiset v0.0.0-20260129054604-cfde2086bc57 // indirect
 	github.com/filecoin-project/go-clock v0.1.0 // indirect
 	github.com/flynn/noise v1.1.0 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
+	github.com/gokrazy/gokapi v0.0.0-20251205165548-0927bab199d4 // indirect
+	github.com/gokrazy/internal v0.0.0-20251208203110-3c1aa9087c82 // indirect
+	github.com/gokrazy/updater v0.0.0-20250705135802-db129c40879c // indirect
 	github.com/google/gopacket v1.1.19 // indirect
+	github.com/google/renameio/v2 v2.0.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/hashicorp/golang-lru v1.0.2 // indirect
@@ -71,6 +86,8 @@ require (
 	github.com/ipld/go-ipld-prime v0.24.0 // indirect
 	github.com/jackpal/go-nat-pmp v1.0.2 // indirect
 	github.com/jbenet/go-temp-err-catcher v0.1.0 // indirect
+	github.com/josharian/native v1.1.0 // indirect
+	github.com/kenshaw/evdev v0.1.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/koron/go-ssdp v0.9.1 // indirect
 	github.com/libp2p/go-buffer-pool v0.1.0 // indirect
@@ -87,7 +104,9 @@ require (
 	github.com/libp2p/zeroconf/v2 v2.2.0 // indirect
 	github.com/marten-seemann/tcp v0.0.0-20210406111302-dfbc87cc63fd // indirect
 	github.com/mattn/go-isatty v0.0.22 // indirect
+	github.com/mdlayher/packet v1.1.2 // indirect
 	github.com/mdlayher/socket v0.6.0 // indirect
+	github.com/mdlayher/watchdog v0.0.0-20201005150459-8bdc4f41966b // indirect
 	github.com/miekg/dns v1.1.72 // indirect
 	github.com/mikioh/tcpinfo v0.0.0-20190314235526-30a79bb1804b // indirect
 	github.com/mikioh/tcpopt v0.0.0-20190314235656-172688c1accc // indirect
@@ -122,8 +141,11 @@ require (
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/quic-go/webtransport-go v0.13.0 // indirect
+	github.com/rtr7/dhcp4 v0.0.0-20220302171438-18c84d089b46 // indirect
 	github.com/spaolacci/murmur3 v1.1.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
+	github.com/vishvananda/netlink v1.1.0 // indirect
+	github.com/vishvananda/netns v0.0.0-20211101163701-50045581ed74 // indirect
 	github.com/whyrusleeping/go-keyspace v0.0.0-20160322163242-5b898ac5add1 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
@@ -135,9 +157,11 @@ require (
 	go.uber.org/mock v0.6.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
+	golang.org/x/crypto/x509roots/fallback v0.0.0-20250911151450-96dc232fbd79 // indirect
 	golang.org/x/exp v0.0.0-20260718201538-764159d718ef // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect
+	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/telemetry v0.0.0-20260924152758-ed294f943157 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect

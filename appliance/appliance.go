@@ -25,6 +25,7 @@ import (
 	"redhen/appliance/firstboot"
 	"redhen/appliance/home"
 	"redhen/appliance/status"
+	"redhen/appliance/update"
 	"redhen/appliance/web"
 	"redhen/board/wifi"
 	"redhen/provision/ident"
@@ -55,8 +56,9 @@ type Config struct {
 
 	PromoteAfter time.Duration // see raftnode.Config
 
-	Radio func() (wifi.Radio, error) // opens the Wi-Fi radio, fs.ErrNotExist while there is none; nil = somebody else looks after it
-	Panel Panel                      // screen and light; they are the caller's to close
+	Radio  func() (wifi.Radio, error) // opens the Wi-Fi radio, fs.ErrNotExist while there is none; nil = somebody else looks after it
+	Panel  Panel                      // screen and light; they are the caller's to close
+	Update *update.Config             // where the box has its slots; nil: it has none
 
 	// What a machine gives, for tests that give it themselves.
 	Machine  fs.FS                                  // /sys and /proc, rooted at /; nil = the machine's
@@ -104,6 +106,7 @@ type Appliance struct {
 	socket   net.Listener                // of programs on this machine
 	http     net.Listener                // of people; nil = none
 	pages    *web.Server                 // nil without http
+	updater  *update.Updater             // nil without slots
 
 	claimCode string // for a fresh box, a gift, and a forgotten password
 
@@ -119,7 +122,7 @@ func Open(cfg Config) (*Appliance, error) {
 		return nil, err
 	}
 	a := &Appliance{cfg: cfg, log: cfg.Logger, unlock: func() {}, endBase: func() {}}
-	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openDoors} {
+	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openUpdates, a.openDoors} {
 		if err := open(); err != nil {
 			a.close()
 			return nil, err
@@ -300,6 +303,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("home", a.home.Run(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
+	group.Go(func() error { return ended("update", a.followUpdates(ctx)) })
 	group.Go(func() error {
 		defer doorsClosed()
 		return ended("doors", a.serveDoors(ctx))

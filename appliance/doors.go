@@ -142,6 +142,9 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	})
 	mux.Handle("/dav", davDoor)
 	mux.Handle("/dav/", davDoor)
+	if a.updater != nil {
+		mux.Handle("/update", a.updater.Door(a.keepersOnly()))
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.Handle("/live/", until(ctx, a.pages)) // they would hold up the end
 	mux.Handle("/", a.pages)

@@ -15,7 +15,9 @@ const (
 	whatBack  = "house-back"   // house, since
 	whatWhole = "copies-whole" // houses
 
-	whatChecked = "box-checked" // house, box, bytes, bad, lists, left
+	whatChecked  = "box-checked"     // house, box, bytes, bad, lists, left
+	whatUpdated  = "box-updated"     // box, house, release
+	whatFellBack = "box-update-back" // box, house, release
 
 	whatAdmitted = "box-admitted"
 	whatRetired  = "box-retired"
@@ -119,6 +121,10 @@ func happened(e directory.Entry, now time.Time) (text, lost string) {
 		return checkedWords(a)
 	case whatDrill:
 		return drillWords(a)
+	case whatUpdated:
+		return a["box"] + " at " + a["house"] + " was updated to release " + a["release"] + ".", nothingLost
+	case whatFellBack:
+		return a["box"] + " at " + a["house"] + " tried release " + a["release"] + ", did not do well with it, and went back by itself.", nothingLost
 	case whatWhole:
 		return "All copies are complete, in " + count(amount(a["houses"]), "house", "houses") + ".", nothingLost
 	}

@@ -48,9 +48,7 @@ func (w *Watch) record(ctx context.Context) error {
 		return err
 	}
 	for _, e := range events(Build(f), rows, w.cfg.AwayAfter) {
-		id := sha256.Sum256([]byte("redhen diary " + e.What + " " + e.About["key"]))
-		cmd := directory.Command{ID: [16]byte(id[:16]), Diary: &e}
-		if _, err := w.cfg.Node.Command(ctx, cmd); err != nil {
+		if err := w.Say(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -81,6 +79,23 @@ func events(r Report, rows []directory.Entry, awayAfter time.Duration) (list []d
 		list = append(list, e)
 	}
 	return list
+}
+
+// Updated is the row of an update that did well, or after which the box went back by
+// itself. key tells it from all others.
+func Updated(well bool, key, box, house, release string) directory.Entry {
+	what := whatFellBack
+	if well {
+		what = whatUpdated
+	}
+	return entry(what, key, "box", box, "house", house, "release", release)
+}
+
+// Say writes a row into the diary, once however often it is said.
+func (w *Watch) Say(ctx context.Context, e directory.Entry) error {
+	id := sha256.Sum256([]byte("redhen diary " + e.What + " " + e.About["key"]))
+	_, err := w.cfg.Node.Command(ctx, directory.Command{ID: [16]byte(id[:16]), Diary: &e})
+	return err
 }
 
 // entry makes a row; key tells it from all others of its kind.

@@ -108,6 +108,7 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 		cfg.Panel, off = openPanel(cfg.Logger)
 		defer off()
 	}
+	cfg.Update = a.slots()
 	box, err := appliance.Open(cfg)
 	if err != nil {
 		return openWords(err, f)
@@ -124,7 +125,7 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 	if err := a.show(about, func(w io.Writer) { a.tellStart(w, about) }); err != nil {
 		return err
 	}
-	return box.Run(ctx)
+	return restarted(box.Run(ctx), cfg.Update)
 }
 
 // openPanel takes over the screen and the light of this machine; off gives them back.

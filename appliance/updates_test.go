@@ -1,0 +1,192 @@
+package appliance
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"redhen/appliance/circle"
+	"redhen/appliance/update"
+	"redhen/images/bundle"
+	"redhen/images/layout"
+	"redhen/images/slot"
+)
+
+// releaseKey signs the updates of these tests.
+func releaseKey() ed25519.PrivateKey {
+	sum := sha256.Sum256([]byte("releases"))
+	return ed25519.NewKeyFromSeed(sum[:])
+}
+
+// newCard is a folder as the FAT of a card whose slot a works.
+func newCard(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, layout.EntriesDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	name, entry := slot.Entry(layout.A, "0.1", 1, "root=a")
+	if err := os.WriteFile(filepath.Join(dir, layout.EntriesDir, name), entry, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "root"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// runSlot runs a box from a slot of a card, as a release.
+func runSlot(t *testing.T, dir, card string, s layout.Slot, number uint64) *box {
+	t.Helper()
+	cfg := config(dir)
+	cfg.Update = &update.Config{
+		Loader: slot.NewUEFI(card, s), Running: layout.About{Board: layout.AMD64, Release: "0.1", Number: number, Level: 1},
+		Keys: []ed25519.PublicKey{releaseKey().Public().(ed25519.PublicKey)}, Boot: card,
+		Root: func(layout.Slot) string { return filepath.Join(card, "root") }, Every: 20 * time.Millisecond,
+	}
+	a, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	b := &box{a, end, make(chan error, 1)}
+	go func() { b.ended <- a.Run(ctx) }() // ends with the test
+	t.Cleanup(end)
+	return b
+}
+
+// release is the update file of a release.
+func release(t *testing.T, number uint64) []byte {
+	t.Helper()
+	h := bundle.Header{Board: layout.AMD64, Release: "0.2", Number: number, Level: 1, Lines: bundle.Lines{UEFIA: "a", UEFIB: "b"}}
+	for _, name := range []string{"boot/vmlinuz", "root"} {
+		h.Files = append(h.Files, bundle.File{Name: name, Size: int64(len(name)), Sum: sha256.Sum256([]byte(name))})
+	}
+	var b bytes.Buffer
+	err := bundle.Write(&b, h, releaseKey(), func(name string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(name)), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// restarts waits until a box ends for an update.
+func (b *box) restarts(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-b.ended:
+		if !errors.Is(err, update.ErrRestart) {
+			t.Fatalf("the box ended with %v, want ErrRestart", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the box does not restart")
+	}
+}
+
+// says waits until the diary has a line.
+func (b *box) says(t *testing.T, want string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		lines, err := b.watch.Diary(10)
+		for _, l := range lines {
+			if err == nil && strings.Contains(l.What, want) {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the diary does not say %q: %+v, %v", want, lines, err)
+		}
+		time.Sleep(20 * time.Millisecond) // a real box
+	}
+}
+
+// The keeper of a box sends it an update; it restarts into the other slot, confirms
+// that, and the diary says so.
+func TestKeeperUpdatesTheBox(t *testing.T) {
+	dir, card := t.TempDir(), newCard(t)
+	b := runSlot(t, dir, card, layout.A, 10)
+	b.found(t)
+	bea := circle.Person{Login: "bea", Password: password}
+	me, err := b.Circle().Account("anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Circle().AddAccount(t.Context(), me.ID, bea); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, text := b.do(t, "PUT", "/update", "", bytes.NewReader(release(t, 11))); status != 401 || !strings.Contains(text, "Nothing was changed") {
+		t.Errorf("a stranger: %d %s", status, text)
+	}
+	if status, _, text := b.do(t, "PUT", "/update", password, strings.NewReader("a picture, and no update")); status != 422 {
+		t.Errorf("no update: %d %s", status, text)
+	}
+	if status, _, text := b.do(t, "PUT", "/update", password, bytes.NewReader(release(t, 11))); status != 200 {
+		t.Fatalf("the keeper: %d %s", status, text)
+	}
+	b.restarts(t)
+
+	if err := os.Rename(filepath.Join(card, layout.EntriesDir, "redhen-b+3.conf"), filepath.Join(card, layout.EntriesDir, "redhen-b+2-1.conf")); err != nil {
+		t.Fatal(err) // what the boot loader does
+	}
+	b = runSlot(t, dir, card, layout.B, 11)
+	b.says(t, "hen at Mill Lane was updated to release 0.2.")
+	if trial, err := b.updater.OnTrial(); err != nil || trial {
+		t.Errorf("the new slot is on trial %t, %v", trial, err)
+	}
+	b.stop(t)
+}
+
+// A box that is back on the old slot says so in the diary.
+func TestFallingBackIsTold(t *testing.T) {
+	dir, card := t.TempDir(), newCard(t)
+	b := runSlot(t, dir, card, layout.A, 10)
+	b.found(t)
+	if status, _, text := b.do(t, "PUT", "/update", password, bytes.NewReader(release(t, 11))); status != 200 {
+		t.Fatalf("update: %d %s", status, text)
+	}
+	b.restarts(t)
+	b = runSlot(t, dir, card, layout.A, 10)
+	b.says(t, "tried release 0.2, did not do well with it, and went back by itself")
+	b.stop(t)
+}
+
+// A box that serves its pages and is in no circle is healthy; one that lost a friend
+// who was in reach before the update is not.
+func TestHealthAfterAnUpdate(t *testing.T) {
+	b := runSlot(t, t.TempDir(), newCard(t), layout.A, 10)
+	if err := b.healthy(t.Context()); err != nil {
+		t.Errorf("a fresh box: %v", err)
+	}
+	b.found(t)
+	deadline := time.Now().Add(time.Minute)
+	for err := b.healthy(t.Context()); err != nil; err = b.healthy(t.Context()) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a circle of one: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond) // a real box
+	}
+	if err := os.WriteFile(filepath.Join(b.cfg.Dir, updateFile), []byte(`{"release":"0.2","number":11,"links":["12D3KooWfriend"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.healthy(t.Context()); !errors.Is(err, errAlone) {
+		t.Errorf("without its friend: %v, want errAlone", err)
+	}
+	b.stop(t)
+}
+
+// A box without slots has no door for updates.
+func TestNoSlotsNoDoor(t *testing.T) {
+	b := runBox(t, t.TempDir())
+	if status, _, text := b.do(t, "PUT", "/update", password, strings.NewReader("x")); status == 200 || strings.Contains(text, "installed") {
+		t.Errorf("PUT /update: %d %s", status, text)
+	}
+}

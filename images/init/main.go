@@ -1,0 +1,63 @@
+// Command init is the first program that runs on a box. It makes the data partition at
+// the first start, has gokrazy set the system up, watches a slot that is on trial, and
+// runs redhen. What goes wrong on the way becomes a sentence on a page, never a loop of
+// restarts.
+package main
+
+import (
+	"log"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/gokrazy/gokrazy"
+
+	"redhen/images/layout"
+)
+
+// programs of the image.
+const (
+	program = "/user/redhen"
+	modules = "/gokrazy/" // folder of gokrazy's own programs
+)
+
+func main() {
+	if os.Getpid() != 1 {
+		log.Fatal("init: this program starts a box and can do nothing else")
+	}
+	log.SetFlags(0)
+	log.SetPrefix("redhen init: ")
+	begin := time.Now()
+	mountKernel()
+	s := &system{root: os.DirFS("/")}
+	s.prepareData()
+	if err := gokrazy.Boot(s.release()); err != nil {
+		s.trouble("The system of this box could not be set up (%v). Nothing on it was changed. Take the power off and on again; if that does not help, write its card anew.", err)
+	}
+	s.mountBoot()
+	s.dataIsThere()
+	s.keepTrouble()
+	go s.guard() // ends with the box
+	services := s.services()
+	log.Printf("up in %v, slot %s", time.Since(begin).Round(time.Millisecond), s.slot())
+	if err := gokrazy.SuperviseServices(services); err != nil {
+		log.Printf("supervise: %v", err)
+	}
+	s.page() // nil ground for redhen: only the page of what is wrong
+	select {}
+}
+
+// services are what runs on a box. Without a place for data there is no redhen: it
+// would take itself for a new box.
+func (s *system) services() []*gokrazy.Service {
+	var all []*gokrazy.Service
+	for _, name := range []string{"randomd", "dhcp", "ntp"} {
+		all = append(all, gokrazy.NewService(exec.Command(modules+name)))
+	}
+	if s.fatal {
+		return all
+	}
+	cmd := exec.Command(program, "run", "--state", layout.StateDir, "--http", ":80", "--boot", layout.BootDir)
+	cmd.Env = append(os.Environ(), "REDHEN_STATE="+layout.StateDir, "HOME="+layout.StateDir)
+	return append(all, gokrazy.NewService(cmd))
+}

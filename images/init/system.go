@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"html"
+	"io/fs"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"redhen/images/layout"
+)
+
+// system is the box while it starts.
+type system struct {
+	root  fs.FS // rooted at /
+	found []string
+	fatal bool // redhen cannot run
+}
+
+// trouble notes, for people, what was found wrong.
+func (s *system) trouble(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	s.found = append(s.found, text)
+	log.Print(text)
+}
+
+// keepTrouble leaves what was found for redhen to show.
+func (s *system) keepTrouble() {
+	if len(s.found) == 0 {
+		return
+	}
+	if err := os.MkdirAll(filepath.Dir(layout.Trouble), 0o755); err != nil {
+		log.Print(err)
+		return
+	}
+	if err := os.WriteFile(layout.Trouble, []byte(strings.Join(s.found, "\n")+"\n"), 0o644); err != nil {
+		log.Print(err)
+	}
+}
+
+// page answers every request with what is wrong, where redhen does not run.
+func (s *system) page() {
+	if !s.fatal {
+		return
+	}
+	srv := &http.Server{Addr: ":80", ReadHeaderTimeout: 15 * time.Second, Handler: troublePage(s.found)}
+	go func() { log.Print(srv.ListenAndServe()) }() // ends with the box
+}
+
+func troublePage(found []string) http.Handler {
+	body := "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>redhen</title><h1>This box cannot run</h1>"
+	for _, text := range found {
+		body += "<p>" + html.EscapeString(text) + "</p>"
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, body)
+	})
+}
+
+// release names the system that runs, for gokrazy's log.
+func (s *system) release() string {
+	b, err := layout.ReadSmall(s.root, strings.TrimPrefix(layout.AboutDir, "/")+"/"+layout.AboutFile)
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// cmdline is the kernel's command line.
+func (s *system) cmdline() string {
+	b, err := fs.ReadFile(s.root, "proc/cmdline")
+	if err != nil {
+		log.Print(err)
+	}
+	return string(b)
+}
+
+func (s *system) slot() layout.Slot {
+	slot, _ := layout.SlotOf(s.cmdline())
+	return slot
+}
+
+// mountKernel mounts what is needed before gokrazy mounts the rest.
+func mountKernel() {
+	for _, m := range []string{"devtmpfs /dev", "proc /proc", "sysfs /sys"} {
+		kind, where, _ := strings.Cut(m, " ")
+		if err := syscall.Mount(kind, where, kind, 0, ""); err != nil && err != syscall.EBUSY {
+			log.Printf("mount %s: %v", where, err)
+		}
+	}
+}
+
+// mountBoot mounts the FAT where settings come from and updates go to. A box runs
+// without it.
+func (s *system) mountBoot() {
+	names, err := layout.RunningDisk(s.root)
+	if err != nil {
+		return // told already
+	}
+	// Changes of names are on the card one after the other: of a file that gets another
+	// name, the new one leads to it before the old one is gone.
+	const flags = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC | syscall.MS_DIRSYNC
+	err = syscall.Mount(names.Part(layout.BootPart), layout.BootDir, "vfat", flags, "umask=0077,flush")
+	if err != nil {
+		s.trouble("The part of the card that holds settings cannot be read (%v). Files are not affected. Settings on the card and updates do not work; write the card anew when there is time.", err)
+	}
+}

@@ -1,0 +1,235 @@
+package vmtest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"redhen/images/bake"
+	"redhen/images/layout"
+)
+
+// Card size, patience and password of the tests.
+const (
+	cardSize   = 2 << 30
+	patience   = 3 * time.Minute
+	testNumber = 1_000_000_000 // of the release that cards are made with
+	password   = "three brown hens in a row"
+)
+
+// need skips a test that wants more than was asked for: "smoke" or "all" in REDHEN_VM.
+func need(t *testing.T, b layout.Board, what string) {
+	t.Helper()
+	asked := os.Getenv("REDHEN_VM")
+	if asked != "all" && asked != what {
+		t.Skip("virtual machines were not asked for: make smoke, make test-vm")
+	}
+	if tool := Missing(b); tool != "" {
+		t.Skipf("%s is not installed: make setup", tool)
+	}
+}
+
+// signer is the key of the tests' images.
+func signer() ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed([]byte("the key of the tests' images !!!"))
+}
+
+// config is how the tests bake.
+func config(b layout.Board, out string) bake.Config {
+	return bake.Config{Board: b, Module: "../..", Out: out, Release: "test", Number: testNumber, Key: signer()}
+}
+
+// trees are the roots that gokrazy built, once in a run of the tests.
+type trees struct {
+	mu   sync.Mutex // guards dirs
+	dirs map[layout.Board]string
+}
+
+var baked = trees{dirs: map[layout.Board]string{}}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, dir := range baked.dirs {
+		os.RemoveAll(filepath.Dir(dir))
+	}
+	os.Exit(code)
+}
+
+// tree returns the unpacked root of a board.
+func tree(t *testing.T, b layout.Board) string {
+	t.Helper()
+	baked.mu.Lock()
+	defer baked.mu.Unlock()
+	if dir := baked.dirs[b]; dir != "" {
+		return dir
+	}
+	parent, err := os.MkdirTemp("", "redhen-vmtest-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(parent, "tree")
+	baked.dirs[b] = dir
+	begin := time.Now()
+	if err := bake.Tree(t.Context(), config(b, parent), dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: gokrazy built the root in %.0f s", b, time.Since(begin).Seconds())
+	return dir
+}
+
+// image bakes an image of a board.
+func image(t *testing.T, b layout.Board) string {
+	t.Helper()
+	dir := t.TempDir()
+	c, root, img := config(b, dir), filepath.Join(dir, "root"), filepath.Join(dir, "image")
+	if err := bake.Root(t.Context(), c, tree(t, b), root); err != nil {
+		t.Fatal(err)
+	}
+	if err := bake.Assemble(t.Context(), c, root, img); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// start switches a machine on that is off when the test ends.
+func start(t *testing.T, c Config) *Machine {
+	t.Helper()
+	m, err := Start(context.WithoutCancel(t.Context()), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		m.Cut()
+		if t.Failed() {
+			t.Logf("console:\n%s", m.Last(60))
+		}
+	})
+	return m
+}
+
+// answers waits for a page and says how long it took.
+func answers(t *testing.T, m *Machine, path, text string) {
+	t.Helper()
+	begin := time.Now()
+	ctx, end := context.WithTimeout(t.Context(), patience)
+	defer end()
+	if err := m.Answers(ctx, path, text); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s shows %q after %.1f s", path, text, time.Since(begin).Seconds())
+}
+
+// claim begins a circle at a fresh box, as a person does in a browser.
+func claim(t *testing.T, m *Machine) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"circle": {"Hens"}, "house": {"Mill Lane"}, "box": {"mill"}, "person": {"Anna"}, "login": {"anna"}, "password": {password}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, m.URL()+"/claim", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Origin", m.URL())
+	resp, err := (&http.Client{Jar: jar, Timeout: time.Minute}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(string(page), "anna") {
+		t.Fatalf("claim: %s\n%s", resp.Status, page)
+	}
+}
+
+// dav sends one request to Anna's files.
+func dav(t *testing.T, m *Machine, method, name, body string) (int, string) {
+	t.Helper()
+	ctx, end := context.WithTimeout(t.Context(), time.Minute)
+	defer end()
+	req, err := http.NewRequestWithContext(ctx, method, m.URL()+"/dav/anna/"+name, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("anna", password)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, name, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, name, err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// write puts a file that is kept when it returns.
+func write(t *testing.T, m *Machine, name, body string) {
+	t.Helper()
+	if code, answer := dav(t, m, http.MethodPut, name, body); code/100 != 2 {
+		t.Fatalf("put %s: %d %s", name, code, answer)
+	}
+}
+
+// has reads a file that was kept.
+func has(t *testing.T, m *Machine, name, body string) {
+	t.Helper()
+	if code, got := dav(t, m, http.MethodGet, name, ""); code != http.StatusOK || got != body {
+		t.Fatalf("get %s: %d %.100q, want %.100q", name, code, got, body)
+	}
+}
+
+// TestSmoke is the least that an image must do: it starts to its first page, and what
+// it answered as kept is there after the power was cut.
+func TestSmoke(t *testing.T) {
+	need(t, layout.AMD64, "smoke")
+	dir := t.TempDir()
+	disk := filepath.Join(dir, "disk")
+	if err := Card(image(t, layout.AMD64), disk, cardSize); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Board: layout.AMD64, Disk: disk, Dir: dir}
+	m := start(t, c)
+	answers(t, m, "/", "Hello")
+	if !strings.Contains(m.Console(), "made the data partition") {
+		t.Error("the first start made no data partition")
+	}
+	closed(t, m)
+	claim(t, m)
+	for i := range 3 {
+		write(t, m, fmt.Sprintf("note %d.txt", i), strings.Repeat("what the hens said\n", 10000*i+1))
+	}
+	m.Cut()
+
+	m = start(t, c)
+	answers(t, m, "/healthz", "ok")
+	for i := range 3 {
+		has(t, m, fmt.Sprintf("note %d.txt", i), strings.Repeat("what the hens said\n", 10000*i+1))
+	}
+	if strings.Contains(m.Console(), "made the data partition") {
+		t.Error("the second start made the data partition anew")
+	}
+}
+
+// closed looks that gokrazy's own pages, which can change everything, are not there.
+func closed(t *testing.T, m *Machine) {
+	t.Helper()
+	for _, path := range []string{"/status", "/update/features", "/reboot"} {
+		if page, ok := m.Page(t.Context(), path); ok && strings.Contains(page, "gokrazy") {
+			t.Errorf("%s is open to everybody: %.200s", path, page)
+		}
+	}
+}
