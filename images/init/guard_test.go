@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,14 +14,25 @@ import (
 // loader is a boot loader that remembers.
 type loader struct {
 	slot.Loader
+	mu        sync.Mutex // guards trial
 	trial     bool
 	err       error
 	restarted time.Time
 }
 
-func (l *loader) Running() layout.Slot   { return layout.B }
-func (l *loader) OnTrial() (bool, error) { return l.trial, l.err }
-func (l *loader) Restart() error         { l.restarted = time.Now(); return nil }
+func (l *loader) Running() layout.Slot { return layout.B }
+func (l *loader) OnTrial() (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.trial, l.err
+}
+
+func (l *loader) confirm() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trial = false
+}
+func (l *loader) Restart() error { l.restarted = time.Now(); return nil }
 
 func TestGuardRestartsWhatIsNotConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -35,7 +47,7 @@ func TestGuardRestartsWhatIsNotConfirmed(t *testing.T) {
 func TestGuardLeavesWhatIsConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &loader{trial: true}
-		time.AfterFunc(time.Minute, func() { l.trial = false })
+		time.AfterFunc(time.Minute, l.confirm)
 		guard(l, layout.Patience)
 		if !l.restarted.IsZero() {
 			t.Error("a slot that was confirmed in time was restarted")
@@ -49,7 +61,7 @@ func TestGuardDoesNothingWithoutTrial(t *testing.T) {
 			begin := time.Now()
 			guard(l, layout.Patience)
 			if !l.restarted.IsZero() || time.Since(begin) != 0 {
-				t.Errorf("%+v: restarted %v", l, l.restarted)
+				t.Errorf("%v: restarted %v", l.err, l.restarted)
 			}
 		}
 	})

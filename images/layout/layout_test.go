@@ -132,7 +132,7 @@ func TestLinuxReadsTheTable(t *testing.T) {
 	if err := WriteTable(f, ARM64, ImageSize); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(sfdisk, "--label-nested", "gpt", "--dump", f.Name()).CombinedOutput()
+	out, err := exec.Command(sfdisk, "--dump", f.Name()).CombinedOutput()
 	if err != nil {
 		t.Fatalf("sfdisk: %v\n%s", err, out)
 	}

@@ -1,11 +1,11 @@
 package upload
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -19,18 +19,34 @@ const ada = ident.AccountID("00000000000000aa")
 
 // shelf is a store that remembers what it was given.
 type shelf struct {
-	got  bytes.Buffer
 	fail error
+
+	mu  sync.Mutex // guards got
+	got string
+}
+
+func (s *shelf) keep(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = text
+}
+
+// text is what was kept.
+func (s *shelf) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got
 }
 
 func (s *shelf) store(_ context.Context, r io.Reader) (space.Answer, error) {
 	if s.fail != nil {
 		return space.Answer{}, s.fail
 	}
-	if _, err := s.got.ReadFrom(r); err != nil {
-		s.got.Reset()
+	b, err := io.ReadAll(r)
+	if err != nil {
 		return space.Answer{}, err
 	}
+	s.keep(string(b))
 	return space.Answer{Kept: 2}, nil
 }
 
@@ -60,8 +76,8 @@ func TestPieces(t *testing.T) {
 		}
 	}
 	st, err := u.Piece(t.Context(), ada, id, 5, strings.NewReader(" hens"))
-	if err != nil || !st.Done || st.Answer.Kept != 2 || s.got.String() != "hello hens" {
-		t.Fatalf("%+v, %v: %q", st, err, s.got.String())
+	if err != nil || !st.Done || st.Answer.Kept != 2 || s.text() != "hello hens" {
+		t.Fatalf("%+v, %v: %q", st, err, s.text())
 	}
 	if st, err := u.Piece(t.Context(), ada, id, 5, strings.NewReader(" hens")); err != nil || !st.Done {
 		t.Errorf("the last piece again, whose answer was lost: %+v, %v", st, err)
@@ -80,8 +96,8 @@ func TestItGoesOnWhereItBroke(t *testing.T) {
 	if err != nil || again != id || at != 3 {
 		t.Fatalf("%s at %d, %v", again, at, err)
 	}
-	if st, err := u.Piece(t.Context(), ada, id, at, strings.NewReader("lo hens")); err != nil || !st.Done || s.got.String() != "hello hens" {
-		t.Errorf("%+v, %v: %q", st, err, s.got.String())
+	if st, err := u.Piece(t.Context(), ada, id, at, strings.NewReader("lo hens")); err != nil || !st.Done || s.text() != "hello hens" {
+		t.Errorf("%+v, %v: %q", st, err, s.text())
 	}
 	if other, at, err := u.Begin(t.Context(), file(10), s.store); err != nil || other == id || at != 0 {
 		t.Errorf("a finished file is sent again: %s at %d, %v", other, at, err)
@@ -102,8 +118,8 @@ func TestMoreThanAnnouncedIsNothing(t *testing.T) {
 	if _, err := u.Piece(t.Context(), ada, id, 0, strings.NewReader("hello")); !errors.Is(err, space.ErrCut) {
 		t.Errorf("%v", err)
 	}
-	if st, err := u.Look(ada, id); st.Done || s.got.Len() != 0 {
-		t.Errorf("%+v, %v, %q", st, err, s.got.String())
+	if st, err := u.Look(ada, id); st.Done || s.text() != "" {
+		t.Errorf("%+v, %v, %q", st, err, s.text())
 	}
 }
 
@@ -128,8 +144,8 @@ func TestNobodyElses(t *testing.T) {
 	if err := u.Stop(ada, id); err != nil {
 		t.Error(err)
 	}
-	if _, err := u.Look(ada, id); !errors.Is(err, ErrUnknown) || s.got.Len() != 0 {
-		t.Errorf("%v, %q", err, s.got.String())
+	if _, err := u.Look(ada, id); !errors.Is(err, ErrUnknown) || s.text() != "" {
+		t.Errorf("%v, %q", err, s.text())
 	}
 }
 
