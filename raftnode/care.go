@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 
 	"redhen/raftnode/garbage"
 	"redhen/raftnode/scrub"
@@ -18,7 +19,7 @@ type care struct {
 	garbage *garbage.Collector
 	lost    chan lostCall
 	uploads uploads
-	forgets string // a mistake that a test plants: the kind of root that is left out
+	forgets atomic.Pointer[string] // a mistake that a test plants: the kind of root that is left out
 }
 
 // CareStatus is what the care of this box came to.

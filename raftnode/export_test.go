@@ -45,7 +45,7 @@ func (n *Node) WakeAlone(shard ident.ShardID) {
 func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fail(why) }
 
 // Forget has the garbage collection leave out one kind of root.
-func (n *Node) Forget(kind string) { n.care.forgets = kind }
+func (n *Node) Forget(kind string) { n.care.forgets.Store(&kind) }
 
 // Needed returns the chunks that something on this box needs and must be here. What
 // an entry needs that is not applied yet may still have to come.

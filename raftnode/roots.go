@@ -32,7 +32,11 @@ const (
 // needed tells each chunk that something on this box needs; an error says that it
 // is not known.
 func (n *Node) needed(ctx context.Context, tell func(chunk.Hash)) error {
-	return n.neededBut(ctx, n.care.forgets, tell)
+	forgets := ""
+	if kind := n.care.forgets.Load(); kind != nil {
+		forgets = *kind
+	}
+	return n.neededBut(ctx, forgets, tell)
 }
 
 // neededBut leaves one kind of root out, as a test does that plants a mistake.

@@ -79,9 +79,6 @@ func addrPort(m ma.Multiaddr) netip.AddrPort {
 	return netip.AddrPortFrom(a.Unmap(), uint16(port))
 }
 
-// relayDelay is the start that direct dials get before those through relays.
-const relayDelay = 500 * time.Millisecond
-
 // rank orders dials. On the local network TCP goes first, since it costs a quarter
 // of QUIC's CPU there; elsewhere QUIC does, since it passes NATs. Relays come last.
 func rank(addrs []ma.Multiaddr) []network.AddrDelay {
@@ -94,11 +91,6 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 		}
 	}
 	out := swarm.DefaultDialRanker(far)
-	for i, a := range out {
-		if _, err := a.Addr.ValueForProtocol(ma.P_CIRCUIT); err == nil {
-			out[i].Delay = min(a.Delay, relayDelay)
-		}
-	}
 	for _, a := range near {
 		var d time.Duration
 		if _, err := a.ValueForProtocol(ma.P_TCP); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,7 +80,7 @@ type bench struct {
 	stop         func()
 	lists, mends int
 	left         int
-	skew         time.Duration // of the clock on the wall
+	skew         atomic.Int64 // of the clock on the wall, in nanoseconds
 }
 
 func start(t *testing.T, path string, s *shelf) *bench {
@@ -90,7 +91,7 @@ func start(t *testing.T, path string, s *shelf) *bench {
 		Path: path, Chunks: s, Logger: slog.New(slog.DiscardHandler),
 		Lists: func(context.Context) (int, int) { b.lists++; return 3, 1 },
 		Mend:  func(context.Context) int { b.mends++; return b.left },
-		Now:   func() time.Time { return time.Now().Add(b.skew) },
+		Now:   func() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +256,7 @@ func TestAClockThatJumps(t *testing.T) {
 		b := start(t, filepath.Join(t.TempDir(), "scrub"), s)
 		defer b.stop()
 		time.Sleep(time.Hour)
-		b.skew = -5 * 365 * 24 * time.Hour
+		b.skew.Store(int64(-5 * 365 * 24 * time.Hour))
 		time.Sleep(32 * 24 * time.Hour)
 		if got := len(s.verified()); got != 20 {
 			t.Errorf("%d read, want two rounds of 10", got)
