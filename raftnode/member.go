@@ -153,6 +153,16 @@ func (m members) heldByMajority(holders []ident.ReplicaID) bool {
 	return most(m.voters(), holders) && (!m.joint() || most(sortedReplicas(m.conf.GetVotersOutgoing()), holders))
 }
 
+// at returns the replicas at boxes of a kind, in no order.
+func (m members) at(is func(ident.BoxID) bool) (ids []ident.ReplicaID) {
+	for id, box := range m.boxes {
+		if is(box) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // keptIn returns the number of different houses that any majority of the voters
 // is sure to have: what a committed write can promise.
 func (m members) keptIn(houseOf func(ident.BoxID) ident.HouseID) int {

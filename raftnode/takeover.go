@@ -114,10 +114,7 @@ func (n *Node) judgeLoss(g *group, lost []ident.BoxID) error {
 			return fmt.Errorf("%w: %s", ErrNotLost, b.Short())
 		}
 	}
-	in := func(ids []ident.ReplicaID) bool {
-		return most(ids, slices.DeleteFunc(slices.Clone(ids), func(id ident.ReplicaID) bool { return slices.Contains(lost, g.boxOf(id)) }))
-	}
-	if in(g.mem.voters()) && (!g.mem.joint() || in(sortedReplicas(g.mem.conf.GetVotersOutgoing()))) {
+	if g.mem.heldByMajority(g.mem.at(func(b ident.BoxID) bool { return !slices.Contains(lost, b) })) {
 		return ErrEnoughLeft
 	}
 	return nil
@@ -239,11 +236,7 @@ func (n *Node) offerEras() {
 
 // lostMost reports whether those voters that are in the circle are no majority.
 func (n *Node) lostMost(g *group) bool {
-	lost := func(ids []ident.ReplicaID) bool {
-		return !most(ids, slices.DeleteFunc(slices.Clone(ids), func(id ident.ReplicaID) bool { return !n.active(g.boxOf(id)) }))
-	}
-	v := g.mem.voters()
-	return len(v) > 0 && (lost(v) || g.mem.joint() && lost(sortedReplicas(g.mem.conf.GetVotersOutgoing())))
+	return len(g.mem.voters()) > 0 && !g.mem.heldByMajority(g.mem.at(n.active))
 }
 
 // voterBoxes returns the boxes of the voters: of the half that is lost, while the
