@@ -49,6 +49,7 @@ type world struct {
 	links  []p2p.Link
 	// join stands for the other boxes.
 	join func(ctx context.Context, progress func(pair.Progress)) error
+	care *careful
 }
 
 // node is a raftnode without raft.
@@ -60,6 +61,7 @@ type node struct {
 	state    *kv.Layer
 	index    uint64
 	apart    bool // nothing is decided
+	takeOver func(lost []ident.BoxID, sign func(directory.View) (roster.Change, error)) error
 	statuses func() []raftnode.Status
 }
 
@@ -97,8 +99,11 @@ func (n *node) First(ident.ShardID, ident.AccountID, int) ([]circle.Replica, err
 	return []circle.Replica{{ID: 1, Box: n.key.BoxID(), Role: placement.Voter}}, nil
 }
 
-func (n *node) TakeOver(context.Context, []ident.BoxID, func(directory.View) (roster.Change, error)) error {
-	return raftnode.ErrApart // these pages do not offer it yet
+func (n *node) TakeOver(_ context.Context, lost []ident.BoxID, sign func(directory.View) (roster.Change, error)) error {
+	if n.takeOver != nil {
+		return n.takeOver(lost, sign)
+	}
+	return raftnode.ErrEnoughLeft
 }
 
 func (n *node) News() <-chan struct{} { return nil }
@@ -161,6 +166,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.care = &careful{w: w}
 	w.desk = &desk{Desk: w.Circle.Desk()}
 	watch, err := status.New(status.Config{Box: w.key.BoxID(), Node: w.node, Fresh: time.Nanosecond, Links: func() []p2p.Link { return w.links }})
 	if err != nil {
@@ -168,6 +174,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.server, err = New(Config{
 		Box: w.key.BoxID(), Circle: w, Desk: w.desk, Sessions: accounts, Status: watch, Spaces: w,
+		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care},
 		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: w.now, Logger: log,
 	})
 	if err != nil {
