@@ -103,6 +103,8 @@ type Sessions interface {
 	Login(ctx context.Context, name, password string) (token string, s account.Session, err error)
 	Verify(token string) (account.Session, error)
 	Renew(token string) (string, account.Session, error)
+	// Bind gives a session for a browser, which shows it at one host name alone.
+	Bind(token, host string) (string, account.Session, error)
 	// Issue logs somebody in who proved otherwise who they are.
 	Issue(id ident.AccountID) (token string, s account.Session, err error)
 }

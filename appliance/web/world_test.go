@@ -48,8 +48,9 @@ type world struct {
 	away   map[ident.BoxID]bool
 	links  []p2p.Link
 	// join stands for the other boxes.
-	join func(ctx context.Context, progress func(pair.Progress)) error
-	care *careful
+	join     func(ctx context.Context, progress func(pair.Progress)) error
+	care     *careful
+	accounts *account.Accounts
 }
 
 // node is a raftnode without raft.
@@ -158,7 +159,8 @@ func newWorld(t testing.TB) *world {
 	t.Cleanup(func() { host.Close() })
 	hasher := account.NewHasher(account.Cost{Passes: 1, Memory: 64})
 	log := slog.New(slog.DiscardHandler)
-	accounts, err := account.New(account.Config{Key: w.key, Directory: w.node, Hasher: hasher, Logger: log})
+	clock := func() time.Time { return w.now() }
+	accounts, err := account.New(account.Config{Now: clock, Key: w.key, Directory: w.node, Hasher: hasher, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +168,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.accounts = accounts
 	w.care = &careful{w: w}
 	w.desk = &desk{Desk: w.Circle.Desk()}
 	watch, err := status.New(status.Config{Box: w.key.BoxID(), Node: w.node, Fresh: time.Nanosecond, Links: func() []p2p.Link { return w.links }})
@@ -175,7 +178,7 @@ func newWorld(t testing.TB) *world {
 	w.server, err = New(Config{
 		Box: w.key.BoxID(), Circle: w, Desk: w.desk, Sessions: accounts, Status: watch, Spaces: w,
 		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care},
-		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: w.now, Logger: log,
+		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: clock, Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)
