@@ -20,6 +20,8 @@ type Brief struct {
 	// Elsewhere names what other houses in reach have completely, Doubtful what none has.
 	Elsewhere []string
 	Doubtful  []string
+	// Place is the box with its house, or the house where that has the same name.
+	Place string
 	// Known and Lost say the same in sentences.
 	Known string
 	Lost  string
@@ -71,13 +73,11 @@ func (b *Brief) tell(w *words.Words, r Report) {
 	if !b.LastSeen.IsZero() {
 		since = When(b.LastSeen, r.Time)
 	}
-	switch {
-	case b.InReach:
-		b.Known = w.Say("brief.here", "box", b.Box, "house", b.House)
-	case b.Box == "" || b.Box == b.House:
-		b.Known = w.Say("brief.house", "house", b.House, "since", since)
-	default:
-		b.Known = w.Say("brief.box", "box", b.Box, "house", b.House, "since", since)
+	if b.Place = b.House; b.Box != "" && b.Box != b.House {
+		b.Place = w.Say("brief.place", "box", b.Box, "house", b.House)
+	}
+	if b.Known = w.Say("brief.away", "place", b.Place, "since", since); b.InReach {
+		b.Known = w.Say("brief.here", "place", b.Place)
 	}
 	b.Lost = w.Say("brief.lost", "house", b.House)
 	if len(b.Doubtful) > 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/provision/roster"
@@ -13,8 +14,9 @@ import (
 
 // Facts is all that a Report is made of: what was seen at one moment.
 type Facts struct {
-	Now     time.Time // its location is that of all times in words
-	Started time.Time // of the program on this box
+	Words   *words.Words // what the report is written in; nil: English
+	Now     time.Time    // its location is that of all times in words
+	Started time.Time    // of the program on this box
 	Self    ident.BoxID
 	Circle  Circle
 	// Boxes is what boxes know of themselves; boxes that did not answer are missing.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/raftnode"
@@ -69,9 +70,10 @@ type Watch struct {
 	cfg     Config
 	started time.Time
 
-	mu   sync.Mutex // guards last, and that one question is asked at a time
-	last Report
+	mu   sync.Mutex // guards what follows, and that one question is asked at a time
+	last Facts
 	at   time.Time
+	told map[*words.Words]Report // of last, in the languages that were asked for
 
 	hwMu sync.Mutex // guards hw and hwAt
 	hw   Hardware
@@ -98,20 +100,27 @@ func New(cfg Config) (*Watch, error) {
 	return &Watch{cfg: cfg, started: cfg.Now()}, nil
 }
 
-// Report asks all boxes in reach and says how the circle is. It fails on a box that
-// is in no circle.
+// Report asks all boxes in reach and says how the circle is, in the language of ctx. It
+// fails on a box that is in no circle.
 func (w *Watch) Report(ctx context.Context) (Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now := w.cfg.Now(); !w.at.IsZero() && now.Sub(w.at).Abs() < w.cfg.Fresh {
-		return w.last, nil
+	if now := w.cfg.Now(); w.at.IsZero() || now.Sub(w.at).Abs() >= w.cfg.Fresh {
+		f, err := w.facts(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		w.last, w.at, w.told = f, w.cfg.Now(), map[*words.Words]Report{}
 	}
-	f, err := w.facts(ctx)
-	if err != nil {
-		return Report{}, err
+	in := words.In(ctx)
+	r, ok := w.told[in]
+	if !ok {
+		f := w.last
+		f.Words = in
+		r = Build(f)
+		w.told[in] = r
 	}
-	w.last, w.at = Build(f), w.cfg.Now()
-	return w.last, nil
+	return r, nil
 }
 
 func (w *Watch) facts(ctx context.Context) (f Facts, err error) {

@@ -104,7 +104,7 @@ func (q *request) home() (h homeBody) {
 	if h.Keeper = q.IsKeeper(); h.Keeper {
 		h.Waiting, h.Returns = q.cfg.Desk.Pending(), q.cfg.Returns.Returns()
 	}
-	lines, err := q.cfg.Status.Diary(diaryLines)
+	lines, err := q.cfg.Status.Diary(q.Words, diaryLines)
 	if err != nil {
 		q.cfg.Logger.Warn("diary", "err", err)
 	}

@@ -112,7 +112,7 @@ type Sessions interface {
 // Reports answer whether everything is safe; *status.Watch does it.
 type Reports interface {
 	Report(ctx context.Context) (status.Report, error)
-	Diary(limit int) ([]status.Line, error)
+	Diary(in *words.Words, limit int) ([]status.Line, error)
 }
 
 // Spaces finds the spaces that an account may see.
