@@ -252,6 +252,7 @@ func (a *Appliance) openPeople() (err error) {
 		WifiTrouble:  a.wifiTrouble,
 		Now:          a.now,
 		Home:         a.atHome,
+		Near:         func() []ident.BoxID { return neighbours(a.host.Links()) },
 		CardProblems: func() []string { return a.start.State().Problems },
 	})
 	if err != nil {

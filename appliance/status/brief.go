@@ -65,7 +65,7 @@ func (b *Brief) tell(w *words.Words, r Report) {
 	for _, sp := range r.Spaces {
 		if slices.ContainsFunc(sp.Houses, func(h string) bool { return h != b.House }) {
 			b.Elsewhere = append(b.Elsewhere, sp.Title)
-		} else {
+		} else if sp.Known && !sp.Apart { // of others nobody in reach can tell
 			b.Doubtful = append(b.Doubtful, sp.Title)
 		}
 	}

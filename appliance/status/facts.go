@@ -44,6 +44,8 @@ type Facts struct {
 	Outcast *Outcast
 	// Returns are boxes that were given up and ask here to come home.
 	Returns []Return
+	// Near are the boxes that this one reaches on its own network.
+	Near []ident.BoxID
 }
 
 // Outcast is what a box knows that was given up.
@@ -84,6 +86,8 @@ type BoxFacts struct {
 	House  ident.HouseID
 	Keeper string // full name, or login name
 	Given  int64  // bytes for the circle; 0: no limit
+	// Elsewhere are boxes that are near, and yet stand in another house by its keeper's word.
+	Elsewhere []ident.BoxID
 }
 
 // SpaceFacts is one space.
@@ -120,7 +124,7 @@ func ReadCircle(v directory.View) (Circle, error) {
 	}
 	for _, b := range r.Members() {
 		c.Boxes = append(c.Boxes, BoxFacts{
-			ID: b.ID, Name: b.Name, House: b.House, Keeper: personName(v, b.Keeper), Given: v.BoxSettings(b.ID).Given,
+			ID: b.ID, Name: b.Name, House: b.House, Keeper: personName(v, b.Keeper), Given: v.BoxSettings(b.ID).Given, Elsewhere: v.BoxSettings(b.ID).Elsewhere,
 		})
 	}
 	for _, s := range v.Spaces() {

@@ -55,6 +55,8 @@ type Config struct {
 	WifiTrouble func() string
 	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
 	Home func() (*Outcast, []Return)
+	// Near are the boxes that are reached on this box's own network; nil: none are.
+	Near func() []ident.BoxID
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -123,6 +125,16 @@ func (w *Watch) Report(ctx context.Context) (Report, error) {
 	return r, nil
 }
 
+// Neighbours are the boxes that seem to stand in this house; see Facts.Neighbours.
+func (w *Watch) Neighbours(ctx context.Context) ([]BoxFacts, error) {
+	if _, err := w.Report(ctx); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last.Neighbours(), nil
+}
+
 func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	f = Facts{Started: w.started, Self: w.cfg.Box, Outside: true}
 	err = w.cfg.Node.Directory(func(v directory.View) (err error) {
@@ -163,6 +175,9 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	}
 	if w.cfg.Home != nil {
 		f.Outcast, f.Returns = w.cfg.Home()
+	}
+	if w.cfg.Near != nil {
+		f.Near = w.cfg.Near()
 	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {

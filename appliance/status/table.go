@@ -34,6 +34,7 @@ const (
 	CodeUnchecked      Code = "not-checked"
 	CodeDrill          Code = "drill-failed"
 	CodeSilent         Code = "house-silent"
+	CodeSameHouse      Code = "same-house"
 
 	// The machine that the box runs on.
 	CodeDiskReadOnly Code = "disk-read-only"
@@ -91,6 +92,7 @@ func cares() []row {
 
 func notes() []row {
 	return []row{
+		{code: CodeSameHouse, weight: Note, find: findSameHouse},
 		{code: CodeFewHouses, weight: Note, find: findFewHouses},
 		{code: CodeMended, weight: Note, find: findMended},
 		{code: CodeListMended, weight: Note, find: findMendedLists},

@@ -113,6 +113,7 @@ type Sessions interface {
 type Reports interface {
 	Report(ctx context.Context) (status.Report, error)
 	Diary(in *words.Words, limit int) ([]status.Line, error)
+	care.Neighbours
 }
 
 // Spaces finds the spaces that an account may see.
@@ -314,7 +315,7 @@ func (s *Server) routes() {
 	s.noun((&gift.Pages{Giver: s.cfg.Circle, Desk: s.cfg.Desk}).Routes())
 	c := &care.Pages{
 		Drills: s.cfg.Care.Drills, Scrubber: s.cfg.Care.Scrubber, Leaving: s.cfg.Circle, Updates: s.cfg.Care.Updates,
-		Strangers: s.cfg.Care.Strangers, Status: s.cfg.Status, Consents: s.consents,
+		Strangers: s.cfg.Care.Strangers, Near: s.cfg.Status, Wishes: s.cfg.Circle, Status: s.cfg.Status, Consents: s.consents,
 	}
 	s.noun(c.Routes())
 	for pattern, fn := range c.Open() {

@@ -120,6 +120,9 @@ type BoxSettings struct {
 	NoDrills bool `cbor:"6,keyasint,omitempty"`
 	// Leaving: the box is about to retire, and its copies move to others.
 	Leaving bool `cbor:"7,keyasint,omitempty"`
+	// Elsewhere lists boxes that are near on the network and yet stand in another house, by
+	// the keeper's word.
+	Elsewhere []ident.BoxID `cbor:"10,keyasint,omitempty"`
 }
 
 const dayMinutes = 24 * 60
@@ -257,12 +260,17 @@ func (n *NewSpace) check() error {
 }
 
 func (b *BoxSettings) check() error {
-	if b.Given < 0 || b.UploadKBps < 0 || b.LimitFrom < 0 || b.LimitTo < 0 || b.LimitFrom >= dayMinutes || b.LimitTo >= dayMinutes || len(b.Refuses) > maxList {
+	if b.Given < 0 || b.UploadKBps < 0 || b.LimitFrom < 0 || b.LimitTo < 0 || b.LimitFrom >= dayMinutes || b.LimitTo >= dayMinutes || len(b.Refuses) > maxList || len(b.Elsewhere) > maxList {
 		return errSize
 	}
 	var err error
 	for _, a := range b.Refuses {
 		err = errors.Join(err, checkHexID(string(a)))
+	}
+	for _, box := range b.Elsewhere {
+		if len(box) == 0 || len(box) > 128 {
+			err = errors.Join(err, errSize)
+		}
 	}
 	return err
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"time"
 
 	"redhen/appliance/circle"
 	"redhen/appliance/status"
 	"redhen/appliance/update"
 	"redhen/appliance/web/page"
+	"redhen/raftnode/directory"
 	"redhen/raftnode/scrub"
 )
 
@@ -22,6 +24,7 @@ type boxBody struct {
 	Release   string // that runs; empty: this box does not update itself
 	Strangers status.Strangers
 	Retiring  bool // it is leaving
+	Near      []status.BoxFacts
 }
 
 // scrubNow is the part of the page that tells of reading everything again.
@@ -49,6 +52,9 @@ func (p *Pages) showBox(q *page.Request, f *page.Form, which string) error {
 	}
 	if p.Updates != nil {
 		body.Release = p.Updates.Running().Release
+	}
+	if body.Near, err = p.Near.Neighbours(q.R.Context()); err != nil {
+		return err
 	}
 	now, _ := p.retire.Look()
 	body.Retiring = now.Running
@@ -113,6 +119,34 @@ func (p *Pages) strangers(q *page.Request) error {
 		return err
 	}
 	q.Tell("/box/care", page.Note{Text: q.Say(said)})
+	return nil
+}
+
+// elsewhere notes that a box which is near stands in another house all the same.
+func (p *Pages) elsewhere(q *page.Request) error {
+	if !q.KeepsThis() {
+		return q.NotYourBox()
+	}
+	f, err := q.Form()
+	if err != nil {
+		return err
+	}
+	near, err := p.Near.Neighbours(q.R.Context())
+	if err != nil {
+		return err
+	}
+	for _, b := range near {
+		if string(b.ID) != f.Get("which") {
+			continue
+		}
+		err := p.Wishes.Wish(q.R.Context(), q.Who.Account, func(s *directory.BoxSettings) { s.Elsewhere = append(slices.Clone(s.Elsewhere), b.ID) })
+		if err != nil {
+			return err
+		}
+		q.Tell("/box/care", page.Note{Text: q.Say("same.done", "box", b.Name)})
+		return nil
+	}
+	q.Redirect("/box/care")
 	return nil
 }
 

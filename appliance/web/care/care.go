@@ -12,7 +12,9 @@ import (
 	"redhen/appliance/status"
 	"redhen/appliance/web/page"
 	"redhen/images/layout"
+	"redhen/provision/ident"
 	"redhen/raftnode"
+	"redhen/raftnode/directory"
 	"redhen/raftnode/scrub"
 )
 
@@ -37,6 +39,17 @@ type Scrubber interface {
 type Leaving interface {
 	Retire(ctx context.Context, tell func(circle.Leaving)) error
 	StayAfterAll(ctx context.Context) error
+}
+
+// Neighbours are boxes that seem to stand in this house.
+type Neighbours interface {
+	// Neighbours lists those for which nobody has answered, by ID and name.
+	Neighbours(ctx context.Context) ([]status.BoxFacts, error)
+}
+
+// Wishes notes what the keeper of this box decides; *circle.Circle does it.
+type Wishes interface {
+	Wish(ctx context.Context, by ident.AccountID, change func(*directory.BoxSettings)) error
 }
 
 // Updates installs signed systems; *update.Updater does it. The box restarts by itself
@@ -69,6 +82,8 @@ type Pages struct {
 	Leaving   Leaving
 	Updates   Updates // nil: the box has no slots for updates
 	Strangers Strangers
+	Near      Neighbours
+	Wishes    Wishes
 	Status    Reports
 	// Consents reports whether this box takes part in drills.
 	Consents func() bool
@@ -89,6 +104,7 @@ func (p *Pages) Routes() map[string]page.Handler {
 		"GET /live/scrub":            p.liveScrub,
 		"POST /box/update":           p.install,
 		"POST /box/strangers":        p.strangers,
+		"POST /box/elsewhere":        page.Deciding(p.elsewhere),
 		"POST /box/retire":           p.beginRetire,
 		"POST /box/stay":             page.Deciding(p.stay),
 		"GET /live/retire":           p.liveRetire,
