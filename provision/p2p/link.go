@@ -108,7 +108,7 @@ func (h *Host) SetMembers(members []Member) error {
 		}
 	}
 	h.mu.Unlock()
-	h.book.keep(h.guests.known)
+	h.book.Keep(h.guests.known)
 	h.sweep()
 	if len(gone)+len(fresh) > 0 {
 		poke(h.reconcile)

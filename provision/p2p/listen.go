@@ -26,6 +26,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"redhen/provision/p2p/netaddr"
 )
 
 // directDialTimeout bounds each step of a hole punch: a try to dial straight, then
@@ -103,7 +104,7 @@ func (h *Host) start(port uint16) (host.Host, error) {
 		ips = []netip.Addr{h.cfg.ListenIP}
 	}
 	for i, ip := range ips {
-		for _, a := range transportAddrs(netip.AddrPortFrom(ip, port)) {
+		for _, a := range netaddr.Both(netip.AddrPortFrom(ip, port)) {
 			if err := lh.Network().Listen(a); err != nil && i == 0 {
 				lh.Close()
 				return nil, err

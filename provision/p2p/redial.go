@@ -16,6 +16,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/addrbook"
+	"redhen/provision/p2p/netaddr"
 )
 
 const (
@@ -114,7 +116,7 @@ func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
 	own := h.Addrs()
 	for _, a := range h.AddrsOf(box) {
 		if !slices.Contains(own, a) { // somebody else had that address before
-			out = append(out, transportAddrs(a)...)
+			out = append(out, netaddr.Both(a)...)
 		}
 	}
 	out = append(out, h.farAddrs(box)...)
@@ -128,7 +130,7 @@ func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
 // dialRelays returns members with a direct link: those that box names first, and of
 // these the ones that are reached from outside, since box keeps its link with them most surely.
 func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
-	named := h.book.relays(box)
+	named := h.book.Relays(box)
 	var out []ident.BoxID
 	for _, l := range h.Links() {
 		if l.State == Direct && l.Box != box {
@@ -142,7 +144,7 @@ func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
 }
 
 // isOpen reports whether a member says that it is reached from outside.
-func (h *Host) isOpen(box ident.BoxID) bool { return h.book.reach(box).Wall == WallNone }
+func (h *Host) isOpen(box ident.BoxID) bool { return h.book.Reach(box).Wall == addrbook.WallNone }
 
 // dial connects, and leaves no guess about the peer's addresses behind.
 func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error {
@@ -182,7 +184,7 @@ func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) ti
 
 // dialStraight dials the addresses of a box beside a relayed connection.
 func (h *Host) dialStraight(ctx context.Context, l *link) {
-	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !addrPort(a).IsValid() })
+	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !netaddr.AddrPort(a).IsValid() })
 	if len(straight) == 0 {
 		return
 	}
@@ -251,7 +253,7 @@ func (h *Host) reserveAt(ctx context.Context, l *link) {
 func (h *Host) roomAt(box ident.BoxID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, have := h.relays[box]; have || len(h.relays) < maxRelays {
+	if _, have := h.relays[box]; have || len(h.relays) < addrbook.MaxRelays {
 		return true
 	}
 	if !h.isOpen(box) {
