@@ -23,6 +23,11 @@ func isDirect(c network.Conn) bool {
 	return err != nil
 }
 
+// relayDelay is the start that direct dials get before those through relays: a link is
+// there at once, and becomes direct beside it. A relay that is itself to be dialled is
+// dialled by QUIC first: over TCP it cannot tell us our address, and nobody could punch.
+const relayDelay = 250 * time.Millisecond
+
 // rank orders dials. On the local network TCP goes first, since it costs a quarter
 // of QUIC's CPU there; elsewhere QUIC does, since it passes NATs. Relays come last.
 func rank(addrs []ma.Multiaddr) []network.AddrDelay {
@@ -35,6 +40,15 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 		}
 	}
 	out := swarm.DefaultDialRanker(far)
+	for i, a := range out {
+		if _, err := a.Addr.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+			start := relayDelay
+			if netaddr.IsTCP(a.Addr) {
+				start += swarm.PublicTCPDelay
+			}
+			out[i].Delay = min(a.Delay, start)
+		}
+	}
 	for _, a := range near {
 		var d time.Duration
 		if _, err := a.ValueForProtocol(ma.P_TCP); err != nil {
@@ -149,6 +163,7 @@ func (h *Host) keepRecord(ctx context.Context) {
 	defer t.Stop()
 	var saved time.Time
 	for {
+		h.beginPunching()
 		if h.book.Publish(h.Addrs(), h.Relays(), h.guests.doorUntil(), h.ReachOf(h.self)) {
 			h.nudgeAll()
 			h.change()

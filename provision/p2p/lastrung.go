@@ -384,10 +384,8 @@ func (h *Host) leaveStranger(ctx context.Context, l *link, c network.Conn) {
 	switch {
 	case time.Since(c.Stat().Opened) > strangerLife:
 		c.Close()
-	case c.Stat().Direction == network.DirInbound && h.punches():
-		if err := h.punch.DirectConnect(l.peer); err != nil {
-			h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
-		}
+	case inbound(c) && h.puncher() != nil:
+		h.punchTo(l)
 	default:
 		h.dialStraight(ctx, l)
 	}

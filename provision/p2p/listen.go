@@ -254,10 +254,40 @@ func (h *Host) addServices() error {
 	if h.relay, err = relay.New(h.h, relay.WithResources(res), relay.WithACL(h.guests)); err != nil {
 		return fmt.Errorf("start relay: %w", err)
 	}
-	h.punch, err = holepunch.NewService(h.h, h.ids, h.publicAddrs, holepunch.DirectDialTimeout(directDialTimeout))
-	if err != nil {
-		h.relay.Close()
-		return fmt.Errorf("start hole punching: %w", err)
-	}
 	return nil
+}
+
+// beginPunching starts hole punching once we know a public address of ours: started
+// before, libp2p's service looks for one every 5 s only. It is called by one goroutine.
+func (h *Host) beginPunching() {
+	if h.puncher() != nil || len(h.publicAddrs()) == 0 {
+		return
+	}
+	s, err := holepunch.NewService(h.h, h.ids, h.publicAddrs, holepunch.DirectDialTimeout(directDialTimeout))
+	if err != nil {
+		h.log.Warn("no hole punching", "err", err)
+		return
+	}
+	h.mu.Lock()
+	closed := h.closed
+	if !closed {
+		h.punch = s
+	}
+	h.mu.Unlock()
+	if closed {
+		s.Close()
+		return
+	}
+	for _, l := range h.Links() {
+		if l.State == Relayed {
+			h.newWay(l.Box)
+		}
+	}
+}
+
+// puncher returns the service of hole punching, nil before we know an address.
+func (h *Host) puncher() *holepunch.Service {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.punch
 }

@@ -132,7 +132,6 @@ type Host struct {
 	port      uint16
 	h         host.Host
 	ids       identify.IDService
-	punch     *holepunch.Service
 	relay     *relay.Relay
 	guests    *guests
 	strangers strangers
@@ -151,6 +150,7 @@ type Host struct {
 	router   portmap.Says
 	mapped   []netip.AddrPort // our port on the outside of the router
 	verdict  verdict
+	punch    *holepunch.Service // nil before we know a public address of ours
 	rung     rung
 	rents    rents
 	changed  chan struct{} // closed at the next change
@@ -249,7 +249,9 @@ func (h *Host) Close() error {
 	if closed {
 		return nil
 	}
-	h.punch.Close()
+	if p := h.puncher(); p != nil {
+		p.Close()
+	}
 	h.relay.Close()
 	if err := h.h.Close(); err != nil {
 		return fmt.Errorf("close p2p host: %w", err)
