@@ -18,7 +18,7 @@ import (
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // ErrMoved says that Debian has another version than the pinned one.
-var ErrMoved = errors.New("Debian has another version than the pinned one: run make pins, and look at what changed")
+var ErrMoved = errors.New("a pinned version is no longer what Debian has: run make pins, and look at what changed")
 
 // Store fetches packages and keeps them.
 type Store struct {

@@ -2,7 +2,6 @@ package debian
 
 import (
 	"debug/elf"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -152,7 +151,7 @@ func TestNoLibraryIsMissing(t *testing.T) {
 // atHand reports whether all packages are kept already: a test downloads nothing.
 func atHand(t *testing.T, s *Store, arch string) bool {
 	t.Helper()
-	if err := errors.Join(s.open()); err != nil {
+	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}
 	pins, err := s.pins(arch, packages(arch))
