@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim clients phone nat fire e2e torture bench fuzz image release smoke test-vm clean
+.PHONY: all build deb setup demo test check unit sim clients phone nat fire e2e torture bench fuzz image pins release smoke test-vm clean
 
 all: build
 
@@ -74,6 +74,9 @@ fuzz: ## every decoder for a few seconds
 image: ## the images for PCs and Raspberry Pis, into out/: sizes, times, hashes; BOARDS=vm-amd64 makes one
 	$(GO) run ./images/bakery -out $(OUT) $(if $(BOARDS),-boards $(BOARDS))
 	@git diff --exit-code go.mod go.sum # gok builds with -mod=mod
+
+pins: ## renews the pins of Debian's packages in the images
+	$(GO) run ./images/debian/pin
 
 release: ## the same, signed: KEY=file (openssl genpkey -algorithm ed25519), RELEASE=name, NUMBER=n
 	@test -n "$(KEY)" || { echo "release: KEY=file is needed: the key that signs"; exit 1; }
