@@ -87,7 +87,7 @@ func (b *Box) Start() error {
 		b.c.Mesh.Leave(b.Key.BoxID())
 		return err
 	}
-	endNode, over := b.runNode(node)
+	endNode := b.runNode(node)
 	b.Node, b.Chunks, b.Log = node, chunks, log
 	b.stop = func() {
 		endNode()
@@ -98,20 +98,7 @@ func (b *Box) Start() error {
 	}
 	b.running.Store(node)
 	b.life.Add(1)
-	go b.followPower(b.Disk.Dark(), over, node)
 	return nil
-}
-
-// followPower takes the box off the network when the power of its disk goes. It ends
-// with the run.
-func (b *Box) followPower(dark, over <-chan struct{}, node *raftnode.Node) {
-	select {
-	case <-dark:
-	case <-over:
-	}
-	if b.Disk.Off() && b.running.Load() == node {
-		b.silence()
-	}
 }
 
 // silence has nobody hear anything of the box from now on.
@@ -149,13 +136,13 @@ func (b *Box) runLog(log *raftlog.Log) (end func()) {
 	}
 }
 
-func (b *Box) runNode(node *raftnode.Node) (end func(), over <-chan struct{}) {
-	done := make(chan struct{})
+func (b *Box) runNode(node *raftnode.Node) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
 	b.ended.Store(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		defer close(done)
+		defer close(over)
 		err := node.Run(ctx)
 		if err == nil {
 			return
@@ -165,10 +152,17 @@ func (b *Box) runNode(node *raftnode.Node) (end func(), over <-chan struct{}) {
 			b.c.T.Errorf("box %s: %v", b.Name, err)
 		}
 	})
+	wg.Go(func() {
+		select {
+		case <-b.Disk.Dark(): // the power of the disk is that of the box
+			b.silence()
+		case <-over:
+		}
+	})
 	return func() {
 		cancel()
 		wg.Wait()
-	}, done
+	}
 }
 
 // Crash ends a box as kill -9 does: at once off the network, and with everything that

@@ -41,7 +41,7 @@ type Disk struct {
 	pending  []dirOp           // what was done to names since, in order
 	off      bool
 	dark     chan struct{} // closed when the power goes
-	epoch    int // counts power cuts; an older handle is dead
+	epoch    int           // counts power cuts; an older handle is dead
 	capacity int64
 	used     int64
 	ops      int
