@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"redhen/appliance/web/page"
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/localname"
 	"redhen/raftnode/directory"
 )
 
@@ -24,7 +24,7 @@ func (q *request) doors(path string) (list []door) {
 	for _, h := range r.Houses() {
 		for _, id := range h.Boxes {
 			b, ok := r.Box(id)
-			if label := p2p.HostLabel(b.Name); ok && label != "" {
+			if label := localname.Label(b.Name); ok && label != "" {
 				list = append(list, door{h.Name, "http://" + label + ".local" + path})
 			}
 		}
