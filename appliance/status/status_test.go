@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
@@ -166,6 +167,9 @@ func faultScenes() map[Code]Facts {
 		entry(whatBack, "", "house", "Hill Farm", "since", "1"),
 	})
 	f[CodeSilent] = silent
+	near := whole(2)
+	near.Near = []ident.BoxID{boxID(2)}
+	f[CodeSameHouse] = near
 	lost, back := away(whole(2), 2), whole(1)
 	lost.Outcast = &Outcast{Since: noon.Add(-30 * time.Hour), At: "box 2 at Mill Lane"}
 	back.Returns = []Return{{Box: "box 2", House: "Mill Lane", Since: noon.Add(-time.Hour)}}

@@ -314,3 +314,26 @@ func TestABoxComesHome(t *testing.T) {
 	body, _ = b.post("/circle/home", "which", string(back.Box), "say", "no")
 	has(t, body, "Hilda stays outside for now.")
 }
+
+// TestSameHouse: a box on the same network that is said to stand elsewhere is asked
+// about, until the keeper has answered.
+func TestSameHouse(t *testing.T) {
+	w, b := two(t)
+	if body, _ := b.get("/box/care"); strings.Contains(body, "Same house?") {
+		t.Error("a box that is far is asked about")
+	}
+	w.near = []ident.BoxID{boxKey(2).BoxID(), w.key.BoxID()}
+	body, _ := b.get("/")
+	has(t, body, "Olive is on the same network as this box, as if Oak Street and Mill Lane were one house.")
+	body, _ = b.get("/box/care")
+	has(t, body, "Same house?", "No, in another house", "have it leave the circle")
+	body, _ = b.post("/box/elsewhere", "which", "somebody else")
+	has(t, body, "Same house?")
+	body, _ = b.post("/box/elsewhere", "which", string(boxKey(2).BoxID()))
+	has(t, body, "Olive stands in another house, by your word.")
+	for _, path := range []string{"/", "/box/care"} {
+		if body, _ := b.get(path); strings.Contains(body, "Same house?") || strings.Contains(body, "on the same network") {
+			t.Errorf("%s asks again", path)
+		}
+	}
+}

@@ -47,6 +47,7 @@ type world struct {
 	now    func() time.Time
 	away   map[ident.BoxID]bool
 	links  []p2p.Link
+	near   []ident.BoxID
 	// join stands for the other boxes.
 	join     func(ctx context.Context, progress func(pair.Progress)) error
 	care     *careful
@@ -171,7 +172,7 @@ func newWorld(t testing.TB) *world {
 	w.accounts = accounts
 	w.care = &careful{w: w}
 	w.desk = &desk{Desk: w.Circle.Desk()}
-	watch, err := status.New(status.Config{Box: w.key.BoxID(), Node: w.node, Fresh: time.Nanosecond, Links: func() []p2p.Link { return w.links }})
+	watch, err := status.New(status.Config{Box: w.key.BoxID(), Node: w.node, Fresh: time.Nanosecond, Links: func() []p2p.Link { return w.links }, Near: func() []ident.BoxID { return w.near }})
 	if err != nil {
 		t.Fatal(err)
 	}
