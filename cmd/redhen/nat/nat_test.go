@@ -25,7 +25,7 @@ const (
 	program   = "REDHEN_TEST_PROGRAM" // path of redhen
 	delaying  = "REDHEN_TEST_DELAY"   // this process is the one that delays
 	oneWay    = 20 * time.Millisecond
-	patience  = 6 * time.Minute // the kernel's NAT lets a punch pass only now and then: see DESIGN.md of p2p
+	patience  = 2 * time.Minute
 	password  = "mia likes good eggs"
 	copySize  = 24 << 20
 	lookEvery = 100 * time.Millisecond
