@@ -207,7 +207,7 @@ func rclone(t *testing.T, b *child.Box, secret string, args ...string) *exec.Cmd
 func tap(t *testing.T, namespace string) (stop func() []byte) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "tap.pcap")
-	cmd := exec.Command("ip", "netns", "exec", namespace, "tcpdump", "-i", "eth0", "-U", "-w", file, "-Z", "root")
+	cmd := exec.Command("ip", "netns", "exec", namespace, "tcpdump", "-i", "eth0", "--immediate-mode", "-U", "-w", file, "-Z", "root")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	errs, err := cmd.StderrPipe()
 	if err != nil {
@@ -348,7 +348,7 @@ func TestTheTapSeesPlainText(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	time.Sleep(10 * oneWay)
+	time.Sleep(time.Second) // on a busy machine the last packets arrive late
 	if !bytes.Contains(recorded(), []byte("cluck-cluck-cluck")) {
 		t.Errorf("nothing was seen in %v", time.Since(begun))
 	}
