@@ -60,9 +60,7 @@ func (w *world) faults() {
 		for range 2 {
 			w.start(w.anyOne())
 		}
-		if _, err := w.c.Same(w.space); err != nil {
-			w.Error(err)
-		}
+		w.holds()
 	}
 }
 
@@ -197,13 +195,12 @@ func (w *world) fillUp(b, _ *raftnodetest.Box) {
 	b.Disk.SetFull(false)
 }
 
-// fire burns one house and has a fresh box take its place.
+// fire burns one house, with all boxes in it, and has a fresh box take its place.
 func (w *world) fire(old, _ *raftnodetest.Box) {
-	w.mu.Lock()
-	w.burnt[old.Name] = true
-	w.mu.Unlock()
-	if err := old.Burn(); err != nil {
-		w.Error(err)
+	for _, b := range w.standing() {
+		if b.House == old.House {
+			w.burn(b)
+		}
 	}
 	time.Sleep(w.upTo(20 * time.Second))
 	fresh, err := w.c.Add(w.ctx, "new-"+old.Name, "new house of "+old.Name)
@@ -216,6 +213,16 @@ func (w *world) fire(old, _ *raftnodetest.Box) {
 		return
 	}
 	w.peace("the fire")
+	w.holds()
+}
+
+func (w *world) burn(b *raftnodetest.Box) {
+	w.mu.Lock()
+	w.burnt[b.Name] = true
+	w.mu.Unlock()
+	if err := b.Burn(); err != nil {
+		w.Error(err)
+	}
 }
 
 // peace waits until three houses have everything.

@@ -102,12 +102,7 @@ func (w *world) loseEachOther() {
 		w.comeHome(lost)
 	case 3:
 		w.giveUp(left, lost)
-		w.mu.Lock()
-		w.burnt[lost.Name] = true
-		w.mu.Unlock()
-		if err := lost.Burn(); err != nil {
-			w.Error(err)
-		}
+		w.burn(lost)
 		w.c.Mesh.Heal()
 		w.follow(lost)
 	}
@@ -154,7 +149,5 @@ func (w *world) follow(burnt *raftnodetest.Box) {
 func (w *world) togetherAgain() {
 	waitVoters(w.T, w.ctx, w.c, ident.CircleShard, 2)
 	waitVoters(w.T, w.ctx, w.c, w.space, 2)
-	if _, err := w.c.Same(w.space); err != nil {
-		w.Error(err)
-	}
+	w.holds()
 }
