@@ -117,6 +117,10 @@ var mutants = []mutant{{
 	name: "garbage collection ignores logs", story: "TestWhatWaitsIsNoGarbage", file: "roots.go",
 	before: "		if err := rep.neededByLog(ctx, of(rootLogs)); err != nil {",
 	after:  "		if mistaken(NAME) {\n			forgets = rootLogs\n		}\n		if err := rep.neededByLog(ctx, of(rootLogs)); err != nil {",
+}, {
+	name: "garbage goes while chunks are owed", story: "TestNothingGoesMeanwhile", file: "roots.go",
+	before: "		if why := rep.unsettled(); why != \"\" {",
+	after:  "		if why := rep.unsettled(); why != \"\" && !mistaken(NAME) {",
 }}
 
 var mutantsFlag = flag.String("mutants", "", "TestMutants tries these: all, quick, or the name of one; with -seeds so many seeds of each")

@@ -1,6 +1,7 @@
 package raftnode_test
 
 import (
+	"slices"
 	"time"
 
 	"redhen/provision/ident"
@@ -197,10 +198,9 @@ func (w *world) fillUp(b, _ *raftnodetest.Box) {
 
 // fire burns one house, with all boxes in it, and has a fresh box take its place.
 func (w *world) fire(old, _ *raftnodetest.Box) {
-	for _, b := range w.standing() {
-		if b.House == old.House {
-			w.burn(b)
-		}
+	house := slices.DeleteFunc(w.standing(), func(b *raftnodetest.Box) bool { return b.House != old.House })
+	for _, b := range house {
+		w.burn(b)
 	}
 	time.Sleep(w.upTo(20 * time.Second))
 	fresh, err := w.c.Add(w.ctx, "new-"+old.Name, "new house of "+old.Name)
@@ -208,9 +208,13 @@ func (w *world) fire(old, _ *raftnodetest.Box) {
 		w.Errorf("add the box after the fire: %v", err)
 		return
 	}
-	if err := w.c.Gone(w.ctx, old.Name, fresh.Key.BoxID()); err != nil {
-		w.Errorf("declare %s gone: %v", old.Name, err)
-		return
+	by := fresh.Key.BoxID()
+	for _, b := range house {
+		if err := w.c.Gone(w.ctx, b.Name, by); err != nil {
+			w.Errorf("declare %s gone: %v", b.Name, err)
+			return
+		}
+		by = ""
 	}
 	w.peace("the fire")
 	w.holds()

@@ -22,14 +22,15 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run TestRandomCircles with this seed alone")
-	seedsFlag = flag.Uint64("seeds", 0, "run TestRandomCircles with so many seeds")
+	seedsFlag = flag.Uint64("seeds", 0, "run the random stories with so many seeds")
+	fromFlag  = flag.Uint64("from", 1, "the first of them")
 )
 
 // TestRandomCircles lets people write, move, remove and read at random boxes of a
 // circle of three to five houses while things go wrong (see the table of faults). Then
 // all heals, and the promises of the package are checked.
 func TestRandomCircles(t *testing.T) {
-	first, count := uint64(1), uint64(24)
+	first, count := *fromFlag, uint64(24)
 	switch {
 	case *seedFlag > 0:
 		first, count = *seedFlag, 1

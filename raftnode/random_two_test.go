@@ -21,7 +21,7 @@ var twoFlag = flag.Uint64("two", 0, "run TestRandomTwoHouses with this seed alon
 // give each other up and come home, or burn and are followed by another, while more goes
 // wrong (see the table of faults). Then all heals, and the promises of the package are checked.
 func TestRandomTwoHouses(t *testing.T) {
-	first, count := uint64(1), uint64(24)
+	first, count := *fromFlag, uint64(24)
 	switch {
 	case *twoFlag > 0:
 		first, count = *twoFlag, 1
