@@ -24,7 +24,12 @@ func (r *attic) Scan(context.Context) ([]wifi.Seen, error) {
 	return []wifi.Seen{{SSID: "Attic", Lock: wifi.WPA2, Signal: -5000}}, nil
 }
 
-func (r *attic) Join(ssid string, key []byte) error {
+func (r *attic) Join(n wifi.Network, _ wifi.Lock) error {
+	key, err := n.Key()
+	if err != nil {
+		return err
+	}
+	ssid := n.SSID
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.link = ssid
@@ -52,7 +57,7 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 		t.Fatal(err)
 	}
 	radio := &attic{joined: make(chan string, 10)}
-	cfg.Radio = func() (wifi.Radio, error) { return radio, nil }
+	cfg.Wifi = &Wifi{Open: func() (wifi.Radio, string, error) { return radio, "wlan0", nil }}
 	a, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +78,7 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 		t.Errorf("trouble: %s", text)
 	}
 	cfg = config(t.TempDir())
-	cfg.Radio = func() (wifi.Radio, error) { return nil, fs.ErrNotExist }
+	cfg.Wifi = &Wifi{Open: func() (wifi.Radio, string, error) { return nil, "", fs.ErrNotExist }}
 	if a, err = Open(cfg); err != nil {
 		t.Fatal(err)
 	}
