@@ -300,6 +300,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
 	group.Go(func() error { return ended("card", a.start.Run(inner)) })
 	group.Go(func() error { return ended("wifi", a.keepWifi(inner)) })
+	group.Go(func() error { return ended("stick", a.readSticks(inner)) })
 	group.Go(func() error { return ended("panel", a.showPanel(ctx)) })
 	group.Go(func() error { return ended("home", a.home.Run(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })

@@ -26,6 +26,8 @@ type Wifi struct {
 	Open func() (r wifi.Radio, iface string, err error)
 	// Address gets and keeps an address on an interface; nil: somebody else does.
 	Address func(iface string) func(context.Context) error
+	// Sticks shows each USB stick that is plugged in as a folder, until ctx ends; nil: nobody does.
+	Sticks func(ctx context.Context, take func(dir string)) error
 	// Setup makes the network that the box opens itself; nil: it opens none.
 	Setup func(c setup.Config) wifi.Hotspot
 }
@@ -91,6 +93,14 @@ func (a *air) password() string {
 		return ""
 	}
 	return a.start.SetupPassword()
+}
+
+// readSticks takes over the networks on each USB stick that is plugged in.
+func (a *Appliance) readSticks(ctx context.Context) error {
+	if a.cfg.Wifi == nil || a.cfg.Wifi.Sticks == nil {
+		return nil
+	}
+	return a.cfg.Wifi.Sticks(ctx, func(dir string) { a.start.TakeStick(seed.Dir(dir)) })
 }
 
 // networks are those of the settings, as the radio's keeper has them.

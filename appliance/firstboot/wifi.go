@@ -35,8 +35,9 @@ func (s *Start) SetupPassword() string {
 	return string(s.Seed().Setup)
 }
 
-// TakeStick takes over the networks on a USB stick, and returns what is wrong with them.
-func (s *Start) TakeStick(stick seed.Folder) (taken bool, problems []string) {
+// TakeStick takes over the networks on a USB stick, and reports whether there were any.
+// What is wrong with them becomes a problem in the State.
+func (s *Start) TakeStick(stick seed.Folder) (taken bool) {
 	s.mu.Lock()
 	r, err := seed.ImportStick(stick, s.cfg.Data)
 	if err == nil {
@@ -45,10 +46,13 @@ func (s *Start) TakeStick(stick seed.Folder) (taken bool, problems []string) {
 		s.cfg.Logger.Warn("settings of a stick are not kept", "err", err)
 	}
 	s.mu.Unlock()
-	for _, p := range r.Problems {
-		s.cfg.Logger.Warn("stick", "problem", p.String())
-		problems = append(problems, p.String())
-	}
-	s.set(func(*State) {})
-	return len(r.New) > 0, problems
+	s.set(func(st *State) {
+		for _, p := range r.Problems {
+			s.cfg.Logger.Warn("stick", "problem", p.String())
+			if text := "On a USB stick: " + p.String(); !slices.Contains(st.Problems, text) {
+				st.Problems = append(slices.Clone(st.Problems), text)
+			}
+		}
+	})
+	return len(r.New) > 0
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"redhen/appliance"
+	"redhen/board/stick"
 	"redhen/board/wifi"
 	"redhen/board/wifi/setup"
 )
@@ -16,6 +17,7 @@ const (
 	hostapdProgram    = "/usr/sbin/hostapd"
 	dhcpProgram       = "/gokrazy/dhcp"
 	radioDir          = "/run/redhen/wifi"
+	stickDir          = "/run/redhen/stick"
 )
 
 // radio is what this machine has for Wi-Fi.
@@ -23,6 +25,9 @@ func radio(log *slog.Logger) *appliance.Wifi {
 	w := &appliance.Wifi{Open: func() (wifi.Radio, string, error) {
 		return wifi.OpenRadio(wifi.Helper{Program: supplicantProgram, Dir: radioDir}, log)
 	}}
+	w.Sticks = func(ctx context.Context, take func(string)) error {
+		return stick.Watch(ctx, stick.Config{Root: os.DirFS("/"), Take: take, Mount: stick.MountFAT(stickDir), Dir: stickDir, Logger: log})
+	}
 	if isThere(dhcpProgram) {
 		w.Address = func(iface string) func(context.Context) error { return wifi.Lease(dhcpProgram, iface, log) }
 	}
