@@ -15,6 +15,7 @@ require (
 	github.com/gokrazy/kernel.rpi v0.0.0-20251127164438-9778ec0261de // the kernel of the image for Raspberry Pis
 	github.com/gokrazy/tools v0.0.0-20260109180632-8ed49b4fafc7 // gok, which builds the root of an image; systemd-boot
 	github.com/google/go-cmp v0.7.0 // differences in tests, readable
+	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae // gives out addresses on the network that a box opens itself
 	github.com/libp2p/go-libp2p v0.51.0 // links between boxes: QUIC, hole punching, relays
 	github.com/libp2p/go-libp2p-kad-dht v0.42.2 // the public DHT, by which boxes find each other while no house can be called from outside
 	github.com/makiuchi-d/gozxing v0.1.1 // reads a QR code from a photo
@@ -32,6 +33,7 @@ require (
 	github.com/spf13/cobra v1.10.2 // the command line
 	github.com/tidwall/btree v1.8.2 // sorted layers over a state file, copied on write
 	github.com/ulikunitz/xz v0.5.15 // unpacks an image that was downloaded
+	github.com/vishvananda/netlink v1.1.0 // the address of a box on that network
 	go.etcd.io/bbolt v1.5.0 // the state file of a shard
 	go.etcd.io/raft/v3 v3.7.0 // consensus
 	go.uber.org/fx v1.24.0 // how libp2p takes the simulated internet in tests
@@ -50,11 +52,6 @@ require (
 require (
 	github.com/ipfs/go-cid v0.6.2 // the name of a place in the public DHT
 	github.com/multiformats/go-multihash v0.2.3 // the same
-)
-
-require (
-	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae
-	github.com/vishvananda/netlink v1.1.0
 )
 
 require (

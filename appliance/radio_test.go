@@ -3,6 +3,9 @@ package appliance
 import (
 	"context"
 	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,5 +89,40 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 	end()
 	if err := a.Run(ctx); err != nil || a.wifiTrouble() != "" {
 		t.Errorf("without a radio: %v", err)
+	}
+}
+
+// On the network that a box opens itself, all that a phone asks for leads to the box's
+// page; at a box that belongs to somebody, to its Wi-Fi alone. Elsewhere nothing changes.
+func TestTheDoorOfTheOwnNetwork(t *testing.T) {
+	open := false
+	doors := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { open = true })
+	claimed := false
+	door := (&air{}).atDoor(doors, func() bool { return claimed })
+	for _, c := range []struct {
+		at, url string
+		claimed bool
+		want    string // where to; empty: through the door
+	}{
+		{"192.168.77.1", "http://captive.apple.com/hotspot-detect.html", false, "http://192.168.77.1/"},
+		{"192.168.77.1", "http://connectivitycheck.gstatic.com/generate_204", false, "http://192.168.77.1/"},
+		{"192.168.77.1", "http://192.168.77.1/claim", false, ""},
+		{"192.168.77.1", "http://192.168.77.1/wifi", true, ""},
+		{"192.168.77.1", "http://192.168.77.1/static/1/page.css", true, ""},
+		{"192.168.77.1", "http://192.168.77.1/", true, "http://192.168.77.1/wifi"},
+		{"192.168.77.1", "http://192.168.77.1/dav/anna/secret", true, "http://192.168.77.1/wifi"},
+		{"192.168.77.1", "http://192.168.77.1/wifi/../files", true, "http://192.168.77.1/wifi"},
+		{"192.168.77.1", "http://example.org/wifi", true, "http://192.168.77.1/wifi"},
+		{"192.168.1.5", "http://192.168.1.5/files", true, ""},
+		{"192.168.1.5", "http://192.168.77.1/files", true, ""},
+	} {
+		open, claimed = false, c.claimed
+		local := &net.TCPAddr{IP: net.ParseIP(c.at), Port: 80}
+		r := httptest.NewRequest(http.MethodGet, c.url, nil)
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
+		if got := w.Header().Get("Location"); got != c.want || open != (c.want == "") || c.want != "" && w.Code != http.StatusFound {
+			t.Errorf("%s at %s: %d to %q, through %t", c.url, c.at, w.Code, got, open)
+		}
 	}
 }

@@ -242,11 +242,8 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) routes() {
-	if s.cfg.Wifi != nil {
-		air := &webwifi.Pages{Air: s.cfg.Wifi, Claim: s.cfg.Claim}
-		s.open("GET /wifi", func(q *request) error { return air.Show(q.Request) })
-		s.open("POST /wifi", func(q *request) error { return air.Change(q.Request) })
-	}
+	s.open("GET /wifi", air((*webwifi.Pages).Show))
+	s.open("POST /wifi", air((*webwifi.Pages).Change))
 	s.mux.Handle("GET /static/{hash}/{name}", http.HandlerFunc(s.site.Static))
 
 	// A fresh box, a gift, and a forgotten password.
@@ -307,6 +304,16 @@ func (s *Server) routes() {
 	s.member("GET /box", (*request).boxPage)
 	s.member("POST /box", deciding((*request).wishes))
 	s.open("/", (*request).nothingHere)
+}
+
+// air serves a page about the radio, where there is one to look after.
+func air(fn func(*webwifi.Pages, *page.Request) error) handler {
+	return func(q *request) error {
+		if q.cfg.Wifi == nil {
+			return q.nothingHere()
+		}
+		return fn(&webwifi.Pages{Air: q.cfg.Wifi, Claim: q.cfg.Claim}, q.Request)
+	}
 }
 
 func (s *Server) fileRoutes() {
