@@ -12,8 +12,10 @@ import (
 	"time"
 
 	webwifi "redhen/appliance/web/wifi"
+	"redhen/board/panel"
 	"redhen/board/wifi"
 	"redhen/board/wifi/setup"
+	"redhen/provision/qr"
 	"redhen/provision/seed"
 )
 
@@ -101,6 +103,29 @@ func (a *Appliance) readSticks(ctx context.Context) error {
 		return nil
 	}
 	return a.cfg.Wifi.Sticks(ctx, func(dir string) { a.start.TakeStick(seed.Dir(dir)) })
+}
+
+// onScreen shows how to get onto the network that the box has opened, in place of where
+// its pages are: they are there alone.
+func (a *air) onScreen(s *panel.Screen) {
+	state, _ := a.State()
+	if state.Setup == "" {
+		return
+	}
+	password := a.password()
+	join := "WIFI:T:WPA;S:" + state.Setup + ";P:" + password + ";;" // as phones read it; no sign needs quoting
+	s.State = "This box is on no network. Join its own Wi-Fi " + state.Setup + " with the password " + password + ", and say there what it is to join."
+	if password == "" {
+		join = "WIFI:T:nopass;S:" + state.Setup + ";;"
+		s.State = "This box is on no network. Join its own Wi-Fi " + state.Setup + ", and say there what it is to join."
+	}
+	if trouble := state.Sentence(); trouble != "" {
+		s.State = trouble + " " + s.State
+	}
+	s.Address, s.QR = setup.Page, nil
+	if code, err := qr.Draw(join); err == nil {
+		s.QR = code
+	}
 }
 
 // networks are those of the settings, as the radio's keeper has them.

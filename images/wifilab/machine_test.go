@@ -115,7 +115,7 @@ func run(t *testing.T, dir, disk, kernel, first string) *lab {
 	cmd := exec.Command("qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", "1024",
 		"-nographic", "-monitor", "none", "-nic", "none", "-no-reboot",
 		"-drive", "file="+disk+",format=raw,if=virtio,cache=unsafe", "-device", "virtio-rng-pci",
-		"-kernel", kernel, "-initrd", first, "-append", layout.Cmdline(layout.AMD64, layout.A, "ttyS0,115200"),
+		"-kernel", kernel, "-initrd", first, "-append", layout.Cmdline(layout.AMD64, layout.A, "ttyS0,115200")+" quiet nokaslr mitigations=off",
 		"-serial", "file:"+console, "-serial", "unix:"+socket+",server=on,wait=off")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -144,6 +144,12 @@ func run(t *testing.T, dir, disk, kernel, first string) *lab {
 	}
 	l.lines = bufio.NewScanner(l.line)
 	l.lines.Buffer(nil, 4<<20)
+	l.line.SetDeadline(time.Now().Add(2 * patience))
+	for l.lines.Text() != Ready {
+		if !l.lines.Scan() {
+			t.Fatalf("the street does not come: %v", l.lines.Err())
+		}
+	}
 	return l
 }
 

@@ -11,6 +11,9 @@ const (
 	Phone  = 4
 )
 
+// Ready is the line that the street says first: before it, the line is not the street's.
+const Ready = "the street is there"
+
 // Order is what the street is to do.
 type Order struct {
 	// Do is open, close: a network on Radio. scan: the names in reach. join, leave: the

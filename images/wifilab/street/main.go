@@ -181,6 +181,9 @@ func serve() error {
 		}
 		time.Sleep(100 * time.Millisecond) // they are on their way
 	}
+	if _, err := tty.WriteString("\n" + wifilab.Ready + "\n"); err != nil {
+		return err
+	}
 	lines := bufio.NewScanner(tty)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
