@@ -87,7 +87,7 @@ smoke: ## the image for PCs starts in QEMU, keeps what it has through a power cu
 	REDHEN_VM=smoke $(GO) test -count=1 -timeout 10m -run 'TestSmoke' -v ./images/vmtest/
 
 test-vm: ## all that virtual machines can show, 45 minutes at most
-	REDHEN_VM=all $(GO) test -count=1 -timeout 45m -v ./images/vmtest/
+	REDHEN_VM=all $(GO) test -count=1 -p 1 -timeout 45m -v ./images/vmtest/ ./images/wifilab/
 
 clean:
 	rm -rf $(OUT)
