@@ -238,7 +238,7 @@ func (a *Appliance) openPeople() (err error) {
 		Outside: a.host.Outside, Outlook: a.host.Outlook, Reach: a.host.ReachOf,
 		Disk:         func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 		Hardware:     func() status.Hardware { return status.ReadHardware(a.cfg.Machine, absolute(a.cfg.Dir)) },
-		WifiTrouble:  a.wifiTrouble,
+		Wifi:         a.wifiNow,
 		Now:          a.now,
 		Home:         a.atHome,
 		CardProblems: func() []string { return a.start.State().Problems },

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"redhen/appliance/status"
 	webwifi "redhen/appliance/web/wifi"
 	"redhen/board/panel"
 	"redhen/board/wifi"
@@ -136,16 +137,13 @@ func networks(s seed.Seed) (list []wifi.Network) {
 	return list
 }
 
-// wifiTrouble says why no Wi-Fi is joined, empty when all is well or there is no radio.
-func (a *Appliance) wifiTrouble() string {
-	if a.air == nil {
-		return ""
+// wifiNow is how it stands with the radio, for the report. With a cable it is not needed.
+func (a *Appliance) wifiNow() status.Wifi {
+	if a.air == nil || wifi.Cabled(a.cfg.Machine) {
+		return status.Wifi{}
 	}
 	s, _ := a.air.State()
-	if s.Trouble != wifi.None && wifi.Cabled(a.cfg.Machine) {
-		return "" // it is not needed
-	}
-	return s.Sentence()
+	return status.Wifi{Network: s.Link.SSID, Signal: s.Link.Signal, Trouble: s.Sentence()}
 }
 
 // State implements webwifi.Air.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"redhen/appliance/status"
 	"redhen/board/wifi"
 )
 
@@ -77,8 +78,8 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("nothing was joined")
 	}
-	if text := a.wifiTrouble(); text != "" {
-		t.Errorf("trouble: %s", text)
+	if got := a.wifiNow(); got.Trouble != "" {
+		t.Errorf("trouble: %s", got.Trouble)
 	}
 	cfg = config(t.TempDir())
 	cfg.Wifi = &Wifi{Open: func() (wifi.Radio, string, error) { return nil, "", fs.ErrNotExist }}
@@ -87,7 +88,7 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 	}
 	ctx, end = context.WithCancel(t.Context())
 	end()
-	if err := a.Run(ctx); err != nil || a.wifiTrouble() != "" {
+	if err := a.Run(ctx); err != nil || a.wifiNow() != (status.Wifi{}) {
 		t.Errorf("without a radio: %v", err)
 	}
 }
