@@ -23,6 +23,7 @@ func machineNotes() []row {
 		{code: CodePowerWasLow, weight: Note, find: findPower(false)},
 		{code: CodeBetterDisk, weight: Note, find: findBetterDisk},
 		{code: CodeWifi, weight: Note, find: findWifi},
+		{code: CodeWifiWeak, weight: Note, find: findWeakWifi},
 		{code: CodeCard, weight: Note, find: findCard},
 	}
 }

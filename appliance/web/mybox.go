@@ -24,6 +24,7 @@ type boxBody struct {
 	Known       bool
 	Upload      string // in megabits a second, empty for no limit
 	From, To    string // when the limit holds, "08:00"; both empty: always
+	Wifi        bool // it has a radio
 	People      []hosted
 }
 
@@ -47,7 +48,7 @@ func (q *request) showBox(f *page.Form) error {
 	if err != nil {
 		return err
 	}
-	body := boxBody{ThisBox: q.ThisBox()}
+	body := boxBody{ThisBox: q.ThisBox(), Wifi: q.cfg.Wifi != nil}
 	if wishes.Given > 0 {
 		body.Given = strconv.FormatFloat(float64(wishes.Given)/gigabyte, 'f', -1, 64)
 	}
