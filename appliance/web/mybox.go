@@ -24,7 +24,7 @@ type boxBody struct {
 	Known       bool
 	Upload      string // in megabits a second, empty for no limit
 	From, To    string // when the limit holds, "08:00"; both empty: always
-	Wifi        bool // it has a radio
+	Wifi        bool   // it has a radio
 	People      []hosted
 }
 
