@@ -50,8 +50,6 @@ const (
 	CodeWifiWeak     Code = "wifi-weak"
 )
 
-const nothingLost = "Nothing is lost."
-
 // table holds every fault that redhen knows. Of the same weight, the first counts most.
 func table() []row {
 	return slices.Concat(dangers(), machineDangers(), cares(), machineCares(), notes(), machineNotes())

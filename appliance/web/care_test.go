@@ -33,7 +33,6 @@ type careful struct {
 	strangers *bool
 	updated   string
 	leaveErr  error
-	left      bool
 }
 
 func (c *careful) Returns() []home.Return {
