@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"redhen/appliance/api"
-	"redhen/cmd/redhen/flash"
 	"redhen/images/card"
+	"redhen/images/flash"
 	"redhen/provision/onefile"
 	"redhen/provision/seed"
 )
