@@ -142,8 +142,12 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	})
 	mux.Handle("/dav", davDoor)
 	mux.Handle("/dav/", davDoor)
+	keepersOnly := a.keepersOnly()
 	if a.updater != nil {
-		mux.Handle("/update", a.updater.Door(a.keepersOnly()))
+		mux.Handle("/update", a.updater.Door(keepersOnly))
+	}
+	for _, request := range forKeepers() {
+		mux.Handle(request, keepersDoor(keepersOnly, a.localDoor()))
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.Handle("/live/", until(ctx, a.pages)) // they would hold up the end
@@ -151,11 +155,28 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	return mux
 }
 
+// forKeepers are the requests of the local door that the keeper of this box may send
+// from elsewhere, by name and password.
+func forKeepers() []string {
+	return []string{"GET /v1/status", "GET /v1/diary", "GET /v1/cards", "POST /v1/gifts"}
+}
+
+// keepersDoor lets a keeper's program through, and no page of another site that has a
+// browser send what its keeper does not see.
+func keepersDoor(allowed func(http.ResponseWriter, *http.Request) bool, door http.Handler) http.Handler {
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if allowed(w, r) {
+			door.ServeHTTP(w, r)
+		}
+	}))
+}
+
 // localDoor is for programs on this machine that may open the socket.
 func (a *Appliance) localDoor() http.Handler {
 	return api.New(api.Config{
 		SetStrangers: a.SetStrangers,
 		Box:          a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
+		Bakery: a.bakery(),
 	})
 }
 

@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/appliance/api"
 	"redhen/appliance/dav"
 	"redhen/appliance/status"
 	"redhen/appliance/update"
+	"redhen/images/flash"
 	"redhen/provision/ident"
 	"redhen/provision/onefile"
 	"redhen/provision/p2p"
@@ -42,6 +44,18 @@ func (a *Appliance) openUpdates() error {
 	cfg.Healthy, cfg.Log, cfg.Installed = a.healthy, a.log, a.rememberUpdate
 	a.updater = update.New(cfg)
 	return nil
+}
+
+// bakery writes cards for others from the slot that runs, nil where there is none.
+func (a *Appliance) bakery() api.Bakery {
+	cfg := a.cfg.Update
+	if cfg == nil {
+		return nil
+	}
+	running := cfg.Loader.Running()
+	return flash.Bakery{Disks: a.cfg.Machine, Own: flash.Own{
+		About: cfg.Running, Slot: running, Boot: os.DirFS(cfg.Boot), Root: cfg.Root(running), Room: a.cfg.Dir,
+	}}
 }
 
 // followUpdates confirms the slot that runs, tells the diary what became of an update,
@@ -194,7 +208,7 @@ func (a *Appliance) keepersOnly() func(http.ResponseWriter, *http.Request) bool 
 		who, ok := auth.Authenticate(w.Header(), r)
 		if !ok {
 			w.WriteHeader(http.StatusUnauthorized)
-			io.WriteString(w, "An update is taken from the keeper of this box. Nothing was changed. Give the keeper's name and password.\n")
+			io.WriteString(w, "That is for the keeper of this box. Nothing was changed. Give the keeper's name and password.\n")
 			return false
 		}
 		if roster := a.circle.Roster(); roster != nil {
@@ -203,7 +217,7 @@ func (a *Appliance) keepersOnly() func(http.ResponseWriter, *http.Request) bool 
 			}
 		}
 		w.WriteHeader(http.StatusForbidden)
-		io.WriteString(w, "Only the keeper of this box may update it. Nothing was changed. Ask the keeper.\n")
+		io.WriteString(w, "That is for the keeper of this box alone. Nothing was changed. Ask the keeper.\n")
 		return false
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -179,6 +180,51 @@ func TestHealthAfterAnUpdate(t *testing.T) {
 	}
 	if err := b.healthy(t.Context()); !errors.Is(err, errAlone) {
 		t.Errorf("without its friend: %v, want errAlone", err)
+	}
+	b.stop(t)
+}
+
+// A keeper makes a gift at a box that runs from a card, from elsewhere in the house; what
+// is no card is not written to, and no page of another site can ask for it.
+func TestKeeperMakesGiftsByPassword(t *testing.T) {
+	b := runSlot(t, t.TempDir(), newCard(t), layout.A, 10)
+	b.found(t)
+	order := func(onto string) io.Reader {
+		return strings.NewReader(`{"house":"Oak Street","box":"oak","keeper":"ben","onto":"` + onto + `"}`)
+	}
+	if status, _, text := b.do(t, "GET", "/v1/cards", "", nil); status != 401 {
+		t.Errorf("a stranger: %d %s", status, text)
+	}
+	if status, _, text := b.do(t, "GET", "/v1/cards", password, nil); status != 200 || !strings.HasPrefix(text, "[") {
+		t.Errorf("cards: %d %s", status, text)
+	}
+	for onto, want := range map[string]string{"/dev/none": "Is the card in its reader?", "/perm/redhen/new.img": "is no card", "/dev/null": "neither a card nor a file"} {
+		if status, _, text := b.do(t, "POST", "/v1/gifts", password, order(onto)); status != 400 || !strings.Contains(text, want) {
+			t.Errorf("onto %s: %d %s", onto, status, text)
+		}
+	}
+	if open := b.Circle().Desk().Tickets(); len(open) != 0 {
+		t.Errorf("a gift that was not made left tickets: %+v", open)
+	}
+	if status, _, text := b.do(t, "POST", "/v1/gifts", password, order("")); status != 200 || !strings.Contains(text, "ticket = ") {
+		t.Errorf("a gift: %d %s", status, text)
+	}
+	if status, _, text := b.do(t, "POST", "/v1/found", password, strings.NewReader("{}")); status == 200 || strings.Contains(text, "sentence") {
+		t.Errorf("what is for this machine alone: %d %s", status, text)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+b.Addr()+"/v1/gifts", order(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("anna", password)
+	req.Header.Set("Origin", "http://elsewhere.example")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a page of another site: %s", resp.Status)
 	}
 	b.stop(t)
 }

@@ -36,7 +36,7 @@ type Spaces interface {
 	OwnersView(name string) (*space.FS, error)
 }
 
-// Config is what the interface shows. All fields are needed.
+// Config is what the interface shows. All fields but Bakery are needed.
 type Config struct {
 	Box    func() Box
 	Circle *circle.Circle
@@ -45,6 +45,7 @@ type Config struct {
 	Spaces Spaces
 	Care   Care
 	Drills Drills
+	Bakery Bakery // nil: the box does not run from a card
 	// SetStrangers switches the help of strangers on or off.
 	SetStrangers func(on bool) error
 	Logger       *slog.Logger
@@ -85,6 +86,7 @@ func New(cfg Config) http.Handler {
 	handle("GET /v1/invites", s.invites)
 	handle("POST /v1/invites/box", s.inviteBox)
 	handle("POST /v1/gifts", s.gift)
+	handle("GET /v1/cards", s.cards)
 	handle("POST /v1/invites/account", s.inviteAccount)
 	handle("DELETE /v1/invites/{ticket}", s.revoke)
 	handle("POST /v1/waiting/{box}", s.approve)
