@@ -58,6 +58,9 @@ func (s *system) services() []*gokrazy.Service {
 		return all
 	}
 	cmd := exec.Command(program, "run", "--state", layout.StateDir, "--http", ":80", "--boot", layout.BootDir)
+	if d := layout.PromoteOf(s.cmdline()); d > 0 {
+		cmd.Args = append(cmd.Args, "--promote-after", d.String())
+	}
 	cmd.Env = append(os.Environ(), "REDHEN_STATE="+layout.StateDir, "HOME="+layout.StateDir)
 	return append(all, gokrazy.NewService(cmd))
 }

@@ -28,7 +28,8 @@ type Config struct {
 	Memory int    // MiB; 0 = 1024
 	Dir    string // for its console and the like; it is there
 	House  *House // where it stands; nil: nowhere, with its pages alone in reach
-	Extra  []string
+	Extra  []string // more arguments of QEMU
+	Line   string   // more of the kernel's command line, with Direct
 	// Direct has QEMU start the kernel of slot a by itself, which saves half of the time
 	// until the first page: for tests that are not about the boot loader.
 	Direct bool
@@ -170,7 +171,7 @@ func (m *Machine) kernel() (path, line string, err error) {
 		return "", "", err
 	}
 	path = filepath.Join(m.Dir, "kernel")
-	return path, layout.Cmdline(m.Board, layout.A, "tty1", "ttyS0,115200"), os.WriteFile(path, b, 0o600)
+	return path, layout.Cmdline(m.Board, layout.A, "tty1", "ttyS0,115200") + " " + m.Line, os.WriteFile(path, b, 0o600)
 }
 
 // pi3 are the arguments of a Raspberry Pi 3. What the kernel is told beside the card's
