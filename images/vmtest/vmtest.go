@@ -24,10 +24,10 @@ import (
 // Config says what machine to run. Board and Disk are needed.
 type Config struct {
 	Board  layout.Board
-	Disk   string // raw; written to
-	Memory int    // MiB; 0 = 1024
-	Dir    string // for its console and the like; it is there
-	House  *House // where it stands; nil: nowhere, with its pages alone in reach
+	Disk   string   // raw; written to
+	Memory int      // MiB; 0 = 1024
+	Dir    string   // for its console and the like; it is there
+	House  *House   // where it stands; nil: nowhere, with its pages alone in reach
 	Extra  []string // more arguments of QEMU
 	Line   string   // more of the kernel's command line, with Direct
 	// Direct has QEMU start the kernel of slot a by itself, which saves half of the time
