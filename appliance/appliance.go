@@ -122,7 +122,7 @@ func Open(cfg Config) (*Appliance, error) {
 		return nil, err
 	}
 	a := &Appliance{cfg: cfg, log: cfg.Logger, unlock: func() {}, endBase: func() {}}
-	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openUpdates, a.openDoors} {
+	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.checkLevel, a.openUpdates, a.openDoors} {
 		if err := open(); err != nil {
 			a.close()
 			return nil, err
@@ -304,6 +304,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
 	group.Go(func() error { return ended("update", a.followUpdates(ctx)) })
+	group.Go(func() error { return ended("level", a.followLevel(inner)) })
 	group.Go(func() error {
 		defer doorsClosed()
 		return ended("doors", a.serveDoors(ctx))

@@ -20,6 +20,7 @@ import (
 	"redhen/appliance/dav"
 	"redhen/appliance/firstboot"
 	"redhen/appliance/web"
+	"redhen/images/layout"
 	"redhen/provision/ident"
 )
 
@@ -184,8 +185,9 @@ func (a *Appliance) localDoor() http.Handler {
 func (a *Appliance) About() api.Box {
 	b := api.Box{
 		ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), Addresses: a.host.Addrs(), ClaimCode: a.claimCode,
-		Paper: a.start.HasCode(), Start: api.StartOf(a.start.State()),
+		Paper: a.start.HasCode(), Start: api.StartOf(a.start.State()), Level: layout.Level,
 	}
+	b.Agreed, _, _ = a.circle.Formats() // zero where it is not known
 	r := a.circle.Roster()
 	if r == nil {
 		return b

@@ -20,6 +20,7 @@ import (
 	"redhen/appliance/status"
 	"redhen/appliance/update"
 	"redhen/images/flash"
+	"redhen/images/layout"
 	"redhen/provision/ident"
 	"redhen/provision/onefile"
 	"redhen/provision/p2p"
@@ -42,6 +43,14 @@ func (a *Appliance) openUpdates() error {
 	}
 	cfg := *a.cfg.Update
 	cfg.Healthy, cfg.Log, cfg.Installed = a.healthy, a.log, a.rememberUpdate
+	cfg.Level = func() uint64 {
+		agreed, _, err := a.circle.Formats()
+		if err != nil {
+			a.log.Warn("formats of the circle", "err", err)
+			return layout.Level // what runs is not too old
+		}
+		return agreed
+	}
 	a.updater = update.New(cfg)
 	return nil
 }

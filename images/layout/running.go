@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// Level is the highest level of formats that this redhen understands.
-const Level = 1
-
 // About is what an image says of itself, in AboutDir/AboutFile.
 type About struct {
 	Board   Board  `json:"board"`
