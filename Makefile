@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim clients phone nat fire e2e torture bench fuzz image release smoke test-vm clean
+.PHONY: all build deb setup demo test check unit sim clients phone nat fire levels e2e torture bench fuzz image release smoke test-vm clean
 
 all: build
 
@@ -33,7 +33,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 
 # The matrix of NATs takes seven times as long under the race detector; p2p itself is raced.
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -E '/cmd/redhen/(clients|phone|nat)$$|/provision/p2ptest$$')
+	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -E '/cmd/redhen/(clients|phone|nat|levels)$$|/provision/p2ptest$$')
 	$(GO) test -timeout 10m ./provision/p2ptest
 
 # Whole circles from random seeds: three houses and more, and two that give each other up.
@@ -63,6 +63,9 @@ nat: ## real boxes in network namespaces behind the kernel's NAT; needs root
 fire: build ## the scripted fire, with real processes; N=20 repeats it
 	$(REDHEN) fire --times $(or $(N),1)
 
+levels: ## two releases in one circle: upgraded box by box under load, one goes back, and none afterwards
+	$(GO) test -count=1 -timeout 15m -v ./cmd/redhen/levels/ | grep -vE '^=== '
+
 bench: ## figures, one per line: name value unit
 	@$(GO) test -run '^$$' -bench . -benchtime 1s $(PKGS) | awk '/^Benchmark/ { for (i = 3; i < NF; i += 2) print $$1, $$i, $$(i+1) }'
 
@@ -81,7 +84,7 @@ release: ## the same, signed: KEY=file (openssl genpkey -algorithm ed25519), REL
 smoke: ## the image for PCs starts in QEMU, keeps what it has through a power cut
 	REDHEN_VM=smoke $(GO) test -count=1 -timeout 10m -run 'TestSmoke' -v ./images/vmtest/
 
-test-vm: ## all that virtual machines can show, 45 minutes at most
+test-vm: levels ## all that virtual machines can show, 45 minutes at most
 	REDHEN_VM=all $(GO) test -count=1 -timeout 45m -v ./images/vmtest/
 
 clean:

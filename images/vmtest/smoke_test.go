@@ -23,7 +23,7 @@ import (
 const (
 	cardSize   = 2 << 30
 	patience   = 10 * time.Minute // for what takes 15 s of a processor on its own
-	testNumber = 1_000_000_000 // of the release that cards are made with
+	testNumber = 1_000_000_000    // of the release that cards are made with
 	password   = "three brown hens in a row"
 )
 
