@@ -115,7 +115,7 @@ func TestTheUsersDay(t *testing.T) {
 	}
 	t.Log("Mill Lane has burned down")
 
-	anna = at(t, two, "anna", password).logsIn()
+	at(t, two, "anna", password).logsIn()
 	rclone(t, two, "check", "--download", files, ":webdav:photos")
 	write(t, two, "after the fire.txt", "we are all well")
 	four := settle(t, mill, fresh(t))
