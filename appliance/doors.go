@@ -159,7 +159,7 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 // forKeepers are the requests of the local door that the keeper of this box may send
 // from elsewhere, by name and password.
 func forKeepers() []string {
-	return []string{"GET /v1/status", "GET /v1/diary", "GET /v1/cards", "POST /v1/gifts"}
+	return []string{"GET /v1/box", "GET /v1/status", "GET /v1/diary", "GET /v1/cards", "POST /v1/gifts"}
 }
 
 // keepersDoor lets a keeper's program through, and no page of another site that has a

@@ -3,10 +3,12 @@ package vmtest
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,14 +137,11 @@ func TestTheUsersDay(t *testing.T) {
 // knowsWhereSheIs waits until the box knows its public address, as a gift must name it.
 func (p *person) knowsWhereSheIs(h *House) {
 	p.t.Helper()
-	var any map[string]any
-	for end := time.Now().Add(pace); ; time.Sleep(2 * time.Second) {
-		p.asks(http.MethodGet, "/v1/status", nil, &any)
-		if strings.Contains(fmt.Sprint(any), h.Public.String()) {
-			return
-		}
+	var box struct{ Addresses []netip.AddrPort }
+	for end := time.Now().Add(pace); !slices.Contains(box.Addresses, netip.AddrPortFrom(h.Public, boxPort)); time.Sleep(2 * time.Second) {
+		p.asks(http.MethodGet, "/v1/box", nil, &box)
 		if time.Now().After(end) {
-			p.t.Fatalf("the box does not know its address %s: %v", h.Public, any)
+			p.t.Fatalf("the box does not know its address %s: %v", h.Public, box.Addresses)
 		}
 	}
 }
