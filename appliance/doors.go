@@ -159,7 +159,7 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 // forKeepers are the requests of the local door that the keeper of this box may send
 // from elsewhere, by name and password.
 func forKeepers() []string {
-	return []string{"GET /v1/box", "GET /v1/status", "GET /v1/diary", "GET /v1/cards", "POST /v1/gifts"}
+	return []string{"GET /v1/box", "GET /v1/status", "GET /v1/diary", "GET /v1/cards", "POST /v1/gifts", "GET /v1/update", "POST /v1/update"}
 }
 
 // keepersDoor lets a keeper's program through, and no page of another site that has a
@@ -174,11 +174,15 @@ func keepersDoor(allowed func(http.ResponseWriter, *http.Request) bool, door htt
 
 // localDoor is for programs on this machine that may open the socket.
 func (a *Appliance) localDoor() http.Handler {
-	return api.New(api.Config{
+	cfg := api.Config{
 		SetStrangers: a.SetStrangers,
 		Box:          a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
 		Bakery: a.bakery(),
-	})
+	}
+	if a.updater != nil {
+		cfg.Updates = a.updater
+	}
+	return api.New(cfg)
 }
 
 // About is what this box says of itself.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -310,6 +311,41 @@ func TestAReleaseGoesFromFriendToFriend(t *testing.T) {
 	awaits(t, "the turn is given back", func() bool { w, err := oak.circle.BoxWishes(); return err == nil && w.Updating == 0 })
 	hen.stop(t)
 	oak.stop(t)
+}
+
+// A keeper pins and postpones, and has a release come from an address; what is there may be
+// anything.
+func TestKeeperDecidesAboutUpdates(t *testing.T) {
+	b := runSlot(t, t.TempDir(), newCard(t), layout.A, 10)
+	b.found(t)
+	at := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/good":
+			w.Write(release(t, 11))
+		case "/picture":
+			io.WriteString(w, "\x89PNG, and no update at all, for sure")
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer at.Close()
+	order := func(text string) (int, string) {
+		status, _, said := b.do(t, "POST", "/v1/update", password, strings.NewReader(text))
+		return status, said
+	}
+	for _, c := range []struct{ order, want string }{
+		{`{"pin":true}`, `"pinned":true`}, {`{"pin":false,"hours":72}`, `"postponed":"20`}, {`{"hours":0}`, `"release":"0.1"`},
+		{`{"hours":5000}`, "90 days at most"}, {`{"from":"` + at.URL + `/none"}`, "No update came from that address"},
+		{`{"from":"file:///perm/redhen/box.key"}`, "No update came from that address"}, {`{"from":"` + at.URL + `/picture"}`, "no update file"},
+	} {
+		if status, said := order(c.order); status != 200 && status != 400 || !strings.Contains(said, c.want) {
+			t.Errorf("%s: %d %s", c.order, status, said)
+		}
+	}
+	if status, said := order(`{"from":"` + at.URL + `/good"}`); status != 200 {
+		t.Errorf("good: %d %s", status, said)
+	}
+	b.restarts(t)
 }
 
 // What the start of the system found wrong with the card is on the page of a fresh box,
