@@ -107,9 +107,7 @@ func (a *Appliance) bakery() api.Bakery {
 		return nil
 	}
 	running := cfg.Loader.Running()
-	return flash.Bakery{Disks: a.cfg.Machine, Own: flash.Own{
-		About: cfg.Running, Slot: running, Boot: os.DirFS(cfg.Boot), Root: cfg.Root(running), Room: a.cfg.Dir,
-	}}
+	return flash.Bakery{Disks: a.cfg.Machine, Own: flash.OwnOf(cfg.Running, running, cfg.Boot, cfg.Root(running), a.cfg.Dir)}
 }
 
 // followUpdates confirms the slot that runs, tells the diary what became of an update,

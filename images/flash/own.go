@@ -26,6 +26,11 @@ type Own struct {
 	Room string // folder for the image while it is written; it is large
 }
 
+// OwnOf is a running box by what its card says: boot is where the FAT is mounted.
+func OwnOf(running layout.About, s layout.Slot, boot, root, room string) Own {
+	return Own{About: running, Slot: s, Boot: os.DirFS(boot), Root: root, Room: room}
+}
+
 // Image makes an image of the slot that runs, as slot a. It has none of the box's
 // settings, secrets or data. The file is gone when it is closed.
 func (o Own) Image(ctx context.Context) (*os.File, error) {
