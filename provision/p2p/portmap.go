@@ -45,22 +45,25 @@ func (r RouterSays) String() string {
 
 const (
 	routerPatience = 10 * time.Second // to find one
-	routerAgain    = 5 * time.Minute  // to look for one again
+	routerAgain    = 5 * time.Minute  // to look for one again, at most
+	routerFirst    = 15 * time.Second // the same, when it was missed once: after a power cut it starts later than the box
 	routerLook     = 15 * time.Second // at what it says
 )
 
 // mapPorts asks the router to pass our port through, until ctx ends. Routers come,
 // go, and change their mind.
 func (h *Host) mapPorts(ctx context.Context) {
-	for ctx.Err() == nil {
+	for again := routerFirst; ctx.Err() == nil; {
 		finding, cancel := context.WithTimeout(ctx, routerPatience)
 		r, err := h.cfg.FindRouter(finding)
 		cancel()
 		if err != nil {
 			h.routerSaid(RouterSilent, nil)
-			pause(ctx, routerAgain)
+			pause(ctx, again)
+			again = min(2*again, routerAgain)
 			continue
 		}
+		again = routerFirst
 		h.keepMapped(ctx, r)
 		r.Close()
 	}
