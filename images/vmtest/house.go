@@ -2,7 +2,6 @@ package vmtest
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -56,46 +55,38 @@ func (t *Town) do(commands ...string) error {
 	return nil
 }
 
-// House is one house: its router has a public address, and a network of its own behind
-// it that knows no other house. The router is QEMU's own NAT; it opens the port of
-// boxes when they ask for that by NAT-PMP (RFC 6886), as many routers do.
+// House is one house: a network of its own, whose router is QEMU's NAT and lets nothing
+// in but what is for the port of its box. Box and router have one public address, so
+// that the box knows where it is; its pages are seen from inside of the house alone.
 type House struct {
 	Public netip.Addr
-	number int
 	ns     string
 	closed sync.WaitGroup
 	end    []io.Closer
 }
 
-// boxPort is the port that boxes use among themselves.
-const boxPort = 4717
+const (
+	boxPort = 4717           // that boxes use among themselves
+	inHouse = "192.168.77.1" // from where people in a house look at its pages
+)
 
 // House builds one.
 func (t *Town) House() (*House, error) {
 	t.houses++
-	h := &House{number: t.houses, ns: fmt.Sprintf("%sh%d", t.name, t.houses), Public: netip.AddrFrom4([4]byte{8, 1, 0, byte(10 + t.houses)})}
+	h := &House{ns: fmt.Sprintf("%sh%d", t.name, t.houses), Public: netip.AddrFrom4([4]byte{8, 1, byte(t.houses), 15})}
 	port := fmt.Sprintf("door%d", t.houses)
-	err := t.do(
+	return h, t.do(
 		"ip netns add "+h.ns,
 		"ip -n "+h.ns+" link set lo up",
+		"ip -n "+h.ns+" addr add "+inHouse+"/32 dev lo",
 		"ip -n @ link add "+port+" type veth peer name wan netns "+h.ns,
 		"ip -n @ link set "+port+" master street up",
 		"ip -n "+h.ns+" link set wan up",
-		fmt.Sprintf("ip -n %s addr add %s/24 dev wan", h.ns, h.Public),
+		fmt.Sprintf("ip -n %s addr add %s/16 dev wan", h.ns, h.Public),
 	)
-	if err != nil {
-		return nil, err
-	}
-	c, err := inside(h.ns, func() (net.PacketConn, error) { return net.ListenPacket("udp4", "127.0.0.1:5351") })
-	if err != nil {
-		return nil, err
-	}
-	h.end = append(h.end, c)
-	h.closed.Go(func() { h.mapPorts(c) })
-	return h, nil
 }
 
-// Close ends what the router of the house does beside QEMU.
+// Close ends what passes people on to the pages of the house.
 func (h *House) Close() {
 	for _, c := range h.end {
 		c.Close()
@@ -103,48 +94,11 @@ func (h *House) Close() {
 	h.closed.Wait()
 }
 
-// netdev are QEMU's arguments for a machine in the house. Its pages are seen from
-// inside of the house alone.
+// netdev are QEMU's arguments for a machine in the house.
 func (h *House) netdev() string {
-	return fmt.Sprintf("user,id=net,net=192.168.%d.0/24,hostfwd=tcp:127.0.0.1:80-:80,hostfwd=tcp:%s:%d-:%d,hostfwd=udp:%s:%d-:%d",
-		40+h.number, h.Public, boxPort, boxPort, h.Public, boxPort, boxPort)
-}
-
-// mapPorts answers who asks for a port, until the connection is closed. QEMU has passed
-// it on from the start.
-func (h *House) mapPorts(c net.PacketConn) {
-	b := make([]byte, 64)
-	for {
-		n, from, err := c.ReadFrom(b)
-		if err != nil {
-			return
-		}
-		if answer := h.mapping(b[:n]); answer != nil {
-			c.WriteTo(answer, from) // who hears nothing asks again
-		}
-	}
-}
-
-// mapping answers one question of NAT-PMP, nil where there is no answer.
-func (h *House) mapping(ask []byte) []byte {
-	if len(ask) < 2 || ask[0] != 0 {
-		return nil
-	}
-	public := h.Public.As4()
-	switch op := ask[1]; {
-	case op == 0: // what is the public address?
-		return append([]byte{0, 128, 0, 0, 0, 0, 0, 1}, public[:]...)
-	case (op == 1 || op == 2) && len(ask) >= 12:
-		inner, refused := binary.BigEndian.Uint16(ask[4:]), byte(0)
-		if inner != boxPort {
-			refused = 2 // not authorised
-		}
-		answer := []byte{0, 128 + op, 0, refused, 0, 0, 0, 1}
-		answer = binary.BigEndian.AppendUint16(answer, inner)
-		answer = binary.BigEndian.AppendUint16(answer, boxPort)
-		return append(answer, ask[8:12]...) // for as long as was asked
-	}
-	return nil
+	b := h.Public.As4()
+	return fmt.Sprintf("user,id=net,net=%d.%d.%d.0/24,ipv6=off,hostfwd=tcp:%s:80-:80,hostfwd=tcp:%s:%d-:%d,hostfwd=udp:%s:%d-:%d",
+		b[0], b[1], b[2], inHouse, h.Public, boxPort, boxPort, h.Public, boxPort, boxPort)
 }
 
 // pages passes the pages of the machine in the house on to an address of this
@@ -169,7 +123,7 @@ func (h *House) pages() (int, error) {
 
 func (h *House) carry(person net.Conn) {
 	defer person.Close()
-	box, err := inside(h.ns, func() (net.Conn, error) { return net.Dial("tcp4", "127.0.0.1:80") })
+	box, err := inside(h.ns, func() (net.Conn, error) { return net.Dial("tcp4", inHouse+":80") })
 	if err != nil {
 		return
 	}

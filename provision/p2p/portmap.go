@@ -45,25 +45,22 @@ func (r RouterSays) String() string {
 
 const (
 	routerPatience = 10 * time.Second // to find one
-	routerAgain    = 5 * time.Minute  // to look for one again, at most
-	routerFirst    = 15 * time.Second // the same, when it was missed once: after a power cut it starts later than the box
+	routerAgain    = 5 * time.Minute  // to look for one again
 	routerLook     = 15 * time.Second // at what it says
 )
 
 // mapPorts asks the router to pass our port through, until ctx ends. Routers come,
 // go, and change their mind.
 func (h *Host) mapPorts(ctx context.Context) {
-	for again := routerFirst; ctx.Err() == nil; {
+	for ctx.Err() == nil {
 		finding, cancel := context.WithTimeout(ctx, routerPatience)
 		r, err := h.cfg.FindRouter(finding)
 		cancel()
 		if err != nil {
 			h.routerSaid(RouterSilent, nil)
-			pause(ctx, again)
-			again = min(2*again, routerAgain)
+			pause(ctx, routerAgain)
 			continue
 		}
-		again = routerFirst
 		h.keepMapped(ctx, r)
 		r.Close()
 	}
