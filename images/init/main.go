@@ -37,7 +37,9 @@ func main() {
 	s.mountBoot()
 	s.dataIsThere()
 	s.keepTrouble()
-	go s.guard() // ends with the box
+	s.setClock()
+	go noteClock() // ends with the box
+	go s.guard()   // the same
 	services := s.services()
 	log.Printf("up in %v, slot %s", time.Since(begin).Round(time.Millisecond), s.slot())
 	if err := gokrazy.SuperviseServices(services); err != nil {
