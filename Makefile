@@ -43,11 +43,11 @@ unit: ## all packages, under the race detector; but for those whose clients are 
 # Whole circles from random seeds: three houses and more, and two that give each other up;
 # fifty seeds of a story at a time, in memory where there is room for it.
 SIMTMP := $(shell [ -w /dev/shm ] && echo /dev/shm || echo /tmp)
-raftnodetest = cd raftnode && TMPDIR=$(SIMTMP) ../$(OUT)/raftnode.test -test.timeout 0
+raftnodetest = cd raftnode && TMPDIR=$(SIMTMP) ../$(OUT)/raftnode.test -test.timeout 2h
 define simulate
 	@$(GO) test -c -o $(OUT)/raftnode.test ./raftnode
 	@cd raftnode && for from in $$(seq 1 50 $(1)); do echo TestRandomCircles $$from TestRandomTwoHouses $$from; done | \
-	  TMPDIR=$(SIMTMP) xargs -P 2 -n 2 sh -c '../$(OUT)/raftnode.test -test.timeout 0 -test.run "^$$0\$$" -from $$1 -seeds 50'
+	  TMPDIR=$(SIMTMP) xargs -P 2 -n 2 sh -c '../$(OUT)/raftnode.test -test.timeout 30m -test.run "^$$0\$$" -from $$1 -seeds 50'
 	@echo "simulation: $(1) seeds of each story, all promises kept"
 endef
 
