@@ -15,6 +15,7 @@ const (
 	patience = 3 * time.Minute
 	password = "three brown hens in a row"
 	homeKey  = "correct horse"
+	newKey   = "new battery, new horse" // of Home, after all
 	atticKey = "battery staple"
 )
 
@@ -66,6 +67,9 @@ func TestWifi(t *testing.T) {
 
 	l.must(Order{Do: "close", Radio: 1})
 	l.setupOpens(patience)
+	l.must(Order{Do: "open", Radio: 1, SSID: "Home", Lines: wpa2 + newKey})
+	l.plugIn()
+	l.answers(1)
 }
 
 // setupOpens waits until the box's own network is in reach, and returns its name.
