@@ -144,7 +144,9 @@ func (k *kernel) ready() error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(all, func(i *nl80211.Interface) bool { return i.Index == k.ifi.Index && i.Type != nl80211.InterfaceTypeStation }) {
+	if slices.ContainsFunc(all, func(i *nl80211.Interface) bool {
+		return i.Index == k.ifi.Index && i.Type != nl80211.InterfaceTypeStation
+	}) {
 		if err := errors.Join(up(k.ifi.Name, false), k.setStation()); err != nil {
 			return err
 		}
