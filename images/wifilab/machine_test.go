@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"redhen/images/bake"
-	"redhen/images/card"
 	"redhen/images/debian"
 	"redhen/images/layout"
 	"redhen/images/vmtest"
@@ -112,12 +111,10 @@ func firstRoot(t *testing.T, k *kernel, tree string) []byte {
 // run starts QEMU; it ends with the test.
 func run(t *testing.T, dir, disk, kernel, first string) *lab {
 	t.Helper()
-	console, socket, stick := filepath.Join(dir, "console"), filepath.Join(dir, "line"), filepath.Join(dir, "stick")
-	makeStick(t, stick)
+	console, socket := filepath.Join(dir, "console"), filepath.Join(dir, "line")
 	cmd := exec.Command("qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", "1024",
-		"-nographic", "-monitor", "unix:"+filepath.Join(dir, "monitor")+",server=on,wait=off", "-nic", "none", "-no-reboot",
+		"-nographic", "-monitor", "none", "-nic", "none", "-no-reboot",
 		"-drive", "file="+disk+",format=raw,if=virtio,cache=unsafe", "-device", "virtio-rng-pci",
-		"-device", "qemu-xhci", "-drive", "file="+stick+",format=raw,if=none,id=stick",
 		"-kernel", kernel, "-initrd", first, "-append", layout.Cmdline(layout.AMD64, layout.A, "ttyS0,115200")+" quiet nokaslr mitigations=off",
 		"-serial", "file:"+console, "-serial", "unix:"+socket+",server=on,wait=off")
 	if err := cmd.Start(); err != nil {
@@ -154,35 +151,6 @@ func run(t *testing.T, dir, disk, kernel, first string) *lab {
 		}
 	}
 	return l
-}
-
-// makeStick writes a USB stick that brings the network Home.
-func makeStick(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	files := map[string][]byte{"redhen-wifi.txt": []byte("Home\r\n" + newKey + "\r\n"), "holiday.jpg": []byte("picture")}
-	whole := layout.Extent{Size: layout.BootSize} // without partitions
-	if err := card.MakeFAT(f, whole, files, time.Unix(1_000_000_000, 0)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// plugIn plugs the stick in.
-func (l *lab) plugIn() {
-	l.t.Helper()
-	c, err := net.Dial("unix", filepath.Join(l.dir, "monitor"))
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := c.Write([]byte("device_add usb-storage,drive=stick,id=stick\n")); err != nil {
-		l.t.Fatal(err)
-	}
-	time.Sleep(time.Second) // QEMU reads it
 }
 
 // do has the street do something.
