@@ -51,6 +51,7 @@ require (
 
 require (
 	github.com/ipfs/go-cid v0.6.2 // the name of a place in the public DHT
+	github.com/libp2p/go-netroute v0.4.0 // which router leads out, for PCP; libp2p has it in any case
 	github.com/multiformats/go-multihash v0.2.3 // the same
 )
 
@@ -100,7 +101,6 @@ require (
 	github.com/libp2p/go-libp2p-record v0.3.1 // indirect
 	github.com/libp2p/go-libp2p-routing-helpers v0.7.5 // indirect
 	github.com/libp2p/go-msgio v0.3.0 // indirect
-	github.com/libp2p/go-netroute v0.4.0 // indirect
 	github.com/libp2p/go-reuseport v0.4.0 // indirect
 	github.com/libp2p/go-yamux/v5 v5.1.0 // indirect
 	github.com/libp2p/zeroconf/v2 v2.2.0 // indirect
