@@ -110,8 +110,8 @@ type BoxSettings struct {
 	// UploadKBps limits bulk uploads, in 1,000 bytes a second; zero means no limit. It holds from
 	// LimitFrom to LimitTo, in minutes after midnight on the box's clock; always when they are the same.
 	UploadKBps int64 `cbor:"3,keyasint,omitempty"`
-	LimitFrom  int   `cbor:"8,keyasint,omitempty"`
-	LimitTo    int   `cbor:"9,keyasint,omitempty"`
+	LimitFrom  int   `cbor:"9,keyasint,omitempty"`
+	LimitTo    int   `cbor:"10,keyasint,omitempty"`
 	// Pinned boxes do not update by themselves.
 	Pinned bool `cbor:"4,keyasint,omitempty"`
 	// Reads is the newest format level that the program on the box can read.
@@ -120,9 +120,12 @@ type BoxSettings struct {
 	NoDrills bool `cbor:"6,keyasint,omitempty"`
 	// Leaving: the box is about to retire, and its copies move to others.
 	Leaving bool `cbor:"7,keyasint,omitempty"`
+	// Updating: the box installs a release and may be away until then, in milliseconds.
+	// No other box begins to meanwhile, since all of them hold the circle's own shard.
+	Updating int64 `cbor:"8,keyasint,omitempty"`
 	// Elsewhere lists boxes that are near on the network and yet stand in another house, by
 	// the keeper's word.
-	Elsewhere []ident.BoxID `cbor:"10,keyasint,omitempty"`
+	Elsewhere []ident.BoxID `cbor:"11,keyasint,omitempty"`
 }
 
 const dayMinutes = 24 * 60
@@ -143,6 +146,9 @@ func (b BoxSettings) Upload(now time.Time) int64 {
 	}
 	return b.UploadKBps * 1000
 }
+
+// MaxUpdating bounds how far ahead Updating may be, in milliseconds.
+const MaxUpdating = 60 * 60 * 1000
 
 // Invite lets whoever knows the secret behind Hash make one account.
 type Invite struct {
