@@ -131,7 +131,7 @@ func (w *world) running() {
 // until looks at a page again until it says something.
 func (b *browser) until(path, want string) string {
 	b.t.Helper()
-	for range 500 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		if body, _ := b.get(path); strings.Contains(body, want) {
 			return body
 		}
