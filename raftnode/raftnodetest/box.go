@@ -28,11 +28,15 @@ type Box struct {
 	Log         *raftlog.Log
 	Disk        Disk // of its raft log and chunks
 
+	// Before is called before the Node is opened; an error ends the start there. nil: nothing.
+	Before func(raftnode.Config) error
+
 	c       *Circle
 	running atomic.Pointer[raftnode.Node]
 	life    atomic.Uint64 // grows when it starts and when it goes down
 	mayFail atomic.Bool
 	ended   atomic.Pointer[error]
+	gone    chan struct{} // closed when the Node ends
 	stop    func()
 }
 
@@ -77,12 +81,19 @@ func (b *Box) Start() error {
 		return err
 	}
 	endLog := b.runLog(log)
-	node, err := raftnode.Open(raftnode.Config{
+	cfg := raftnode.Config{
 		Box: b.Key.BoxID(), Dir: b.dir, Log: log, Chunks: chunks, Net: b.c.Mesh.Join(b.Key.BoxID()),
 		Logger: logger, PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(),
 		KeepEntries: b.c.cfg.KeepEntries, CutEntries: b.c.cfg.CutEntries,
 		SweepEvery: b.c.cfg.SweepEvery, GarbageAfter: b.c.cfg.GarbageAfter, Now: b.c.cfg.Now,
-	})
+	}
+	var node *raftnode.Node
+	if b.Before != nil {
+		err = b.Before(cfg)
+	}
+	if err == nil {
+		node, err = raftnode.Open(cfg)
+	}
 	if err != nil {
 		endLog()
 		b.c.Mesh.Leave(b.Key.BoxID())
@@ -115,14 +126,17 @@ func (b *Box) runLog(log *raftlog.Log) (end func()) {
 func (b *Box) runNode(node *raftnode.Node) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ended.Store(nil)
+	gone := make(chan struct{})
+	b.gone = gone
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		defer close(gone)
 		err := node.Run(ctx)
 		if err == nil {
 			return
 		}
 		b.ended.Store(&err)
-		if !b.mayFail.Load() {
+		if !b.mayFail.Load() && !errors.Is(err, raftnode.ErrAnew) {
 			b.c.T.Errorf("box %s: %v", b.Name, err)
 		}
 	})
