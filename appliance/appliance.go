@@ -230,7 +230,7 @@ func (a *Appliance) openPeople() (err error) {
 	}
 	a.start = a.openStart()
 	a.host.UseRelays(a.cfg.Relays, a.circle.Chain)
-	a.home = home.New(home.Config{Key: a.key, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
+	a.home = home.New(home.Config{Key: a.key, Dir: a.cfg.Dir, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
 		Strangers: a.host.Strangers, Relays: a.host.HeldRelays,
