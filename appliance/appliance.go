@@ -352,12 +352,15 @@ func (a *Appliance) Addr() string {
 }
 
 // atHome tells the status who is not at home.
-func (a *Appliance) atHome() (lost *status.Outcast, returns []status.Return) {
+func (a *Appliance) atHome() (lost *status.Outcast, returns []status.Return, parted *status.Parted) {
 	if o := a.home.Outcast(); o != nil {
 		lost = &status.Outcast{Since: o.Since, At: o.At}
 	}
 	for _, r := range a.home.Returns() {
 		returns = append(returns, status.Return{Box: r.Name, House: r.House, Since: r.Since})
 	}
-	return lost, returns
+	if p := a.home.Parted(); p != nil {
+		parted = &status.Parted{Since: p.Since, Here: p.Here, There: p.There, Picked: p.Picked}
+	}
+	return lost, returns, parted
 }

@@ -26,6 +26,22 @@ var (
 	ErrNoSay = errors.New("not a keeper of the circle as it was")
 )
 
+// Words is a decision that was not taken, for a person.
+type Words struct{ Code, Sentence string }
+
+// Explain returns the words for an error of Keep, false when it is none.
+func Explain(err error) (Words, bool) {
+	switch {
+	case errors.Is(err, ErrNotParted):
+		return Words{"not-parted", "No other side of the circle went on alone, as far as this box knows. Nothing was changed. If a house has just come back, wait a minute until the boxes have met."}, true
+	case errors.Is(err, ErrNoSide):
+		return Words{"no-side", "That house is on neither side. Nothing was changed. Name a house of one side, as redhen status shows them."}, true
+	case errors.Is(err, ErrNoSay):
+		return Words{"not-keeper", "That account kept no box before the two sides parted, so it has no say in this. Nothing was changed. Ask a keeper who did."}, true
+	}
+	return Words{}, false
+}
+
 // Parted says that this side of the circle and another one each went on alone, so that
 // a person has to pick which goes on for both.
 type Parted struct {

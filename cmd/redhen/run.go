@@ -21,6 +21,7 @@ import (
 	"redhen/board/panel"
 	"redhen/board/wifi"
 	"redhen/provision/p2p"
+	"redhen/raftnode"
 	"redhen/raftnode/raftlog"
 )
 
@@ -109,10 +110,6 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 		defer off()
 	}
 	cfg.Update = a.slots()
-	box, err := appliance.Open(cfg)
-	if err != nil {
-		return openWords(err, f)
-	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	if f.withParent {
@@ -121,11 +118,21 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 			end()
 		}()
 	}
-	about := box.About()
-	if err := a.show(about, func(w io.Writer) { a.tellStart(w, about) }); err != nil {
-		return err
+	for told := false; ; {
+		box, err := appliance.Open(cfg)
+		if err != nil {
+			return openWords(err, f)
+		}
+		if about := box.About(); !told {
+			told = true
+			if err := a.show(about, func(w io.Writer) { a.tellStart(w, about) }); err != nil {
+				return err
+			}
+		}
+		if err := box.Run(ctx); !errors.Is(err, raftnode.ErrAnew) {
+			return restarted(err, cfg.Update)
+		}
 	}
-	return restarted(box.Run(ctx), cfg.Update)
 }
 
 // openPanel takes over the screen and the light of this machine; off gives them back.
