@@ -14,6 +14,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/wire"
 )
 
@@ -62,6 +63,9 @@ func (h *Host) watch(ctx context.Context, wg *sync.WaitGroup) {
 		DisconnectedF: func(_ network.Network, c network.Conn) {
 			h.lentGone(c)
 			h.nudge(boxID(c.RemotePeer()))
+			if h.guests.isRented(boxID(c.RemotePeer())) {
+				poke(h.rents.news)
+			}
 			h.change()
 		},
 	})
@@ -214,7 +218,7 @@ func (h *Host) learn(st *conn, rtt time.Duration, raw []byte) error {
 		st.rtt = (7*st.rtt + rtt) / 8 // RFC 6298
 	}
 	moved := st.seen.IsValid() && seen.IsValid() && seen != st.seen
-	fresh := !st.seen.IsValid() && seen.IsValid() && IsPublic(seen.Addr())
+	fresh := !st.seen.IsValid() && seen.IsValid() && netaddr.IsPublic(seen.Addr())
 	if fresh {
 		st.seen = seen
 		h.seen[seen]++

@@ -15,6 +15,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/rendezvous"
 )
 
@@ -24,11 +25,12 @@ import (
 // none, but for pairing, and for punching a way that needs nobody.
 const (
 	rungGrace    = 20 * time.Second // for a member that could be reached from outside last time
-	rungLook     = time.Second
-	rungAgain    = time.Minute // after strangers did not answer
-	findSoon     = time.Second // for a box that has told nothing: it may be about to
-	findAgain    = time.Minute // for the same box
-	announceHour = time.Hour   // strangers forget
+	rungLook     = time.Second      // while strangers are needed
+	rungIdle     = 10 * time.Second // while they are not
+	rungAgain    = time.Minute      // after strangers did not answer
+	findSoon     = time.Second      // for a box that has told nothing: it may be about to
+	findAgain    = time.Minute      // for the same box
+	announceHour = time.Hour        // strangers forget
 	lentRelays   = 2
 	lentTime     = time.Minute // at least, and twice that at most
 	maxFar       = 8
@@ -88,19 +90,25 @@ func (h *Host) climb(ctx context.Context) {
 	defer h.stepDown()
 	begun := time.Now()
 	for ctx.Err() == nil {
-		wait := rungLook
+		changed, wait := h.Changed(), rungLook
+		if on, _ := h.Strangers(); !on {
+			changed, wait = nil, announceHour
+		}
 		if h.needsStrangers(begun) {
+			changed = nil // looked at often anyway
 			if err := h.askStrangers(ctx); err != nil && ctx.Err() == nil {
 				h.log.Info("strangers do not help", "err", err)
 				wait = rungAgain
 			}
 		} else {
+			wait = max(wait, rungIdle)
 			h.stepDown()
 		}
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-t.C:
+		case <-changed:
 		case <-h.rung.news:
 		}
 		t.Stop()
@@ -120,7 +128,7 @@ func (h *Host) needsStrangers(begun time.Time) bool {
 	case members == 0 || h.Outside():
 		return false
 	}
-	return !h.book.anyOpen() || time.Since(begun) > rungGrace
+	return !h.book.AnyOpen() || time.Since(begun) > rungGrace
 }
 
 // askStrangers meets strangers, is reached through some, tells where we are, and asks
@@ -222,7 +230,7 @@ func (h *Host) reserveAtStranger(ctx context.Context, r peer.AddrInfo) {
 		h.log.Debug("a stranger does not relay", "peer", r.ID.String(), "err", err)
 		return
 	}
-	addrs := slices.DeleteFunc(slices.Clone(r.Addrs), func(a ma.Multiaddr) bool { return !IsPublic(addrPort(a).Addr()) })
+	addrs := slices.DeleteFunc(slices.Clone(r.Addrs), func(a ma.Multiaddr) bool { return !netaddr.IsPublic(netaddr.AddrPort(a).Addr()) })
 	h.mu.Lock()
 	h.rung.lent[r.ID] = lent{addrs, time.Now().Add(lentTime + rand.N(lentTime))}
 	h.mu.Unlock()
@@ -272,8 +280,8 @@ func (h *Host) announce(ctx context.Context, met *rendezvous.Strangers) error {
 	}
 	h.mu.Unlock()
 	for _, a := range h.Addrs() {
-		if IsPublic(a.Addr()) {
-			addrs = append(addrs, quicAddr(a))
+		if netaddr.IsPublic(a.Addr()) {
+			addrs = append(addrs, netaddr.QUIC(a))
 		}
 	}
 	slices.SortFunc(addrs, func(a, b ma.Multiaddr) int { return a.Compare(b) })
@@ -331,9 +339,9 @@ func (h *Host) findFar(ctx context.Context, met *rendezvous.Strangers) {
 func (h *Host) mayTry(a ma.Multiaddr) bool {
 	if r, ok := relayOf(a); ok {
 		first, _ := ma.SplitFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_P2P })
-		return r != h.self && IsPublic(addrPort(first).Addr())
+		return r != h.self && netaddr.IsPublic(netaddr.AddrPort(first).Addr())
 	}
-	return IsPublic(addrPort(a).Addr())
+	return netaddr.IsPublic(netaddr.AddrPort(a).Addr())
 }
 
 // farAddrs returns where strangers say that a box is.
@@ -376,10 +384,8 @@ func (h *Host) leaveStranger(ctx context.Context, l *link, c network.Conn) {
 	switch {
 	case time.Since(c.Stat().Opened) > strangerLife:
 		c.Close()
-	case c.Stat().Direction == network.DirInbound && h.punches():
-		if err := h.punch.DirectConnect(l.peer); err != nil {
-			h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
-		}
+	case inbound(c) && h.puncher() != nil:
+		h.punchTo(l)
 	default:
 		h.dialStraight(ctx, l)
 	}
@@ -412,11 +418,11 @@ func (h *Host) watchSeen(ctx context.Context) {
 }
 
 func (h *Host) lentSaw(id event.EvtPeerIdentificationCompleted) {
-	if id.ObservedAddr == nil || !isDirect(id.Conn) || isTCP(id.Conn.RemoteMultiaddr()) || !h.guests.isLent(boxID(id.Peer)) {
+	if id.ObservedAddr == nil || !isDirect(id.Conn) || netaddr.IsTCP(id.Conn.RemoteMultiaddr()) || !h.guests.isLent(boxID(id.Peer)) {
 		return
 	}
-	a := addrPort(id.ObservedAddr)
-	if !IsPublic(a.Addr()) {
+	a := netaddr.AddrPort(id.ObservedAddr)
+	if !netaddr.IsPublic(a.Addr()) {
 		return
 	}
 	h.mu.Lock()
