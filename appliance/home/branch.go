@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"redhen/provision/ident"
@@ -129,7 +130,7 @@ func (h *Home) Keep(house string, key ident.Key) error {
 		return ErrNotParted
 	}
 	kept, lost := firstOf(p.mine, p.base), firstOf(p.theirs, p.base)
-	switch here, there := contains(p.Here, house), contains(p.There, house); {
+	switch here, there := slices.Contains(p.Here, house), slices.Contains(p.There, house); {
 	case !here && !there:
 		return fmt.Errorf("%w: %q", ErrNoSide, house)
 	case !here:
@@ -144,19 +145,13 @@ func (h *Home) Keep(house string, key ident.Key) error {
 	return onefile.Replace(h.pickPath(), wire.MustMarshal(s))
 }
 
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
-}
-
 // visit looks for those that this side gave up when it went on alone: they may have
 // done the same.
 func (h *Home) visit(ctx context.Context) error {
 	mine := h.roster()
+	if p := h.Parted(); p != nil && !slices.ContainsFunc(p.theirs.Members(), func(b roster.Box) bool { return !mine.Active(b.ID) }) {
+		h.setParted(nil) // all of them are home
+	}
 	if mine.Era() == 0 {
 		return nil
 	}

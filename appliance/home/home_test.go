@@ -289,6 +289,9 @@ func TestAPersonPicksTheSideThatGoesOn(t *testing.T) {
 			if len(ash.Returns()) != 0 {
 				t.Error("somebody is asked once more")
 			}
+			if _ = ash.visit(t.Context()); ash.Parted() != nil {
+				t.Error("all are home, and it is still told")
+			}
 		})
 	}
 }
