@@ -29,6 +29,8 @@ const (
 	CodeOutside        Code = "nobody-outside"
 	CodeGivenUp        Code = "given-up"
 	CodeReturned       Code = "box-is-back"
+	CodeParted         Code = "two-sides"
+	CodePicked         Code = "two-sides-picked"
 	CodeListRotten     Code = "list-rotten"
 	CodeJournalDamaged Code = "unsent-damaged"
 	CodeUnchecked      Code = "not-checked"
@@ -58,6 +60,7 @@ func table() []row {
 func dangers() []row {
 	return []row{
 		{code: CodeGivenUp, weight: Danger, find: findGivenUp},
+		{code: CodeParted, weight: Danger, find: findParted(false)},
 		{code: CodeBytesMissing, weight: Danger, find: findBytesMissing},
 		{code: CodeDiskFull, weight: Danger, find: findDisk(true)},
 		{code: CodeAlone, weight: Danger, find: findAlone},
@@ -67,6 +70,7 @@ func dangers() []row {
 
 func cares() []row {
 	return []row{
+		{code: CodePicked, weight: Care, find: findParted(true)},
 		{code: CodeReturned, weight: Care, find: findReturned},
 		{code: CodeJournalDamaged, weight: Care, find: findTroubles(isJournalDamaged)},
 		{code: CodeListRotten, weight: Care, find: findTroubles(isListRotten)},
