@@ -15,6 +15,7 @@ require (
 	github.com/gokrazy/kernel.rpi v0.0.0-20251127164438-9778ec0261de // the kernel of the image for Raspberry Pis
 	github.com/gokrazy/tools v0.0.0-20260109180632-8ed49b4fafc7 // gok, which builds the root of an image; systemd-boot
 	github.com/google/go-cmp v0.7.0 // differences in tests, readable
+	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae // gives out addresses on the network that a box opens itself
 	github.com/libp2p/go-libp2p v0.51.0 // links between boxes: QUIC, hole punching, relays
 	github.com/libp2p/go-libp2p-kad-dht v0.42.2 // the public DHT, by which boxes find each other while no house can be called from outside
 	github.com/makiuchi-d/gozxing v0.1.1 // reads a QR code from a photo
@@ -32,6 +33,7 @@ require (
 	github.com/spf13/cobra v1.10.2 // the command line
 	github.com/tidwall/btree v1.8.2 // sorted layers over a state file, copied on write
 	github.com/ulikunitz/xz v0.5.15 // unpacks an image that was downloaded
+	github.com/vishvananda/netlink v1.1.0 // the address of a box on that network
 	go.etcd.io/bbolt v1.5.0 // the state file of a shard
 	go.etcd.io/raft/v3 v3.7.0 // consensus
 	go.uber.org/fx v1.24.0 // how libp2p takes the simulated internet in tests
@@ -49,6 +51,7 @@ require (
 
 require (
 	github.com/ipfs/go-cid v0.6.2 // the name of a place in the public DHT
+	github.com/libp2p/go-netroute v0.4.0 // which router leads out, for PCP; libp2p has it in any case
 	github.com/multiformats/go-multihash v0.2.3 // the same
 )
 
@@ -98,7 +101,6 @@ require (
 	github.com/libp2p/go-libp2p-record v0.3.1 // indirect
 	github.com/libp2p/go-libp2p-routing-helpers v0.7.5 // indirect
 	github.com/libp2p/go-msgio v0.3.0 // indirect
-	github.com/libp2p/go-netroute v0.4.0 // indirect
 	github.com/libp2p/go-reuseport v0.4.0 // indirect
 	github.com/libp2p/go-yamux/v5 v5.1.0 // indirect
 	github.com/libp2p/zeroconf/v2 v2.2.0 // indirect
@@ -120,6 +122,7 @@ require (
 	github.com/multiformats/go-varint v0.1.0 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/pbnjay/memory v0.0.0-20210728143218-7b4eea64cf58 // indirect
+	github.com/pierrec/lz4/v4 v4.1.26 // indirect
 	github.com/pion/datachannel v1.5.10 // indirect
 	github.com/pion/dtls/v3 v3.1.4 // indirect
 	github.com/pion/ice/v4 v4.0.10 // indirect
@@ -144,7 +147,7 @@ require (
 	github.com/rtr7/dhcp4 v0.0.0-20220302171438-18c84d089b46 // indirect
 	github.com/spaolacci/murmur3 v1.1.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
-	github.com/vishvananda/netlink v1.1.0 // indirect
+	github.com/u-root/uio v0.0.0-20230220225925-ffce2a382923 // indirect
 	github.com/vishvananda/netns v0.0.0-20211101163701-50045581ed74 // indirect
 	github.com/whyrusleeping/go-keyspace v0.0.0-20160322163242-5b898ac5add1 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect

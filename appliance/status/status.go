@@ -14,6 +14,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
 )
@@ -39,19 +40,18 @@ type Config struct {
 	// Strangers tells whether strangers may help boxes to find each other, and whether they do
 	// now; Relays the rented ones through which this box is reached; nil: no.
 	Strangers func() (on, used bool)
-	Relays    func() []p2p.Rented
+	Relays    func() []addrbook.Rented
 	// Outlook and Reach tell what keeps this box and others from being called from the
 	// internet; nil: not known. (*p2p.Host).Outlook and ReachOf fit.
 	Outlook func() p2p.Outlook
-	Reach   func(ident.BoxID) p2p.Reach
+	Reach   func(ident.BoxID) addrbook.Reach
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
 	// Hardware tells of the machine; nil: not known. See ReadHardware.
 	Hardware func() Hardware
 	// CardProblems tells what on the card with settings cannot be used; nil: nothing.
 	CardProblems func() []string
-	// WifiTrouble says why no Wi-Fi is joined; nil: nothing is wrong.
-	WifiTrouble func() string
+	Wifi         func() Wifi // nil: there is none
 	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
 	Home func() (*Outcast, []Return)
 
@@ -131,8 +131,8 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	if w.cfg.CardProblems != nil {
 		f.CardProblems = w.cfg.CardProblems()
 	}
-	if w.cfg.WifiTrouble != nil {
-		f.WifiTrouble = w.cfg.WifiTrouble()
+	if w.cfg.Wifi != nil {
+		f.Wifi = w.cfg.Wifi()
 	}
 	if w.cfg.Links != nil {
 		f.Links = w.cfg.Links()
@@ -147,7 +147,7 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 		f.Relays = w.cfg.Relays()
 	}
 	if w.cfg.Outlook != nil && w.cfg.Reach != nil {
-		f.Outlook, f.Walls = w.cfg.Outlook(), map[ident.BoxID]p2p.Wall{}
+		f.Outlook, f.Walls = w.cfg.Outlook(), map[ident.BoxID]addrbook.Wall{}
 		for _, b := range f.Circle.Boxes {
 			f.Walls[b.ID] = w.cfg.Reach(b.ID).Wall
 		}

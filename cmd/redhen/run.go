@@ -19,8 +19,8 @@ import (
 	"redhen/appliance"
 	"redhen/appliance/api"
 	"redhen/board/panel"
-	"redhen/board/wifi"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 	"redhen/raftnode/raftlog"
 )
 
@@ -80,7 +80,7 @@ func (f runFlags) config(dir string, errs io.Writer) (appliance.Config, error) {
 		cfg.Listen = ip
 	}
 	for _, text := range f.relays {
-		r, err := p2p.ParseRented(text)
+		r, err := addrbook.ParseRented(text)
 		if err != nil {
 			return cfg, &usageError{fmt.Errorf("--relay: %w", err)}
 		}
@@ -98,10 +98,7 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.wifi {
-		cfg.Radio = func() (wifi.Radio, error) {
-			r, _, err := wifi.OpenRadio()
-			return r, err
-		}
+		cfg.Wifi = radio(cfg.Logger)
 	}
 	if f.panel {
 		var off func()
