@@ -52,8 +52,9 @@ type Config struct {
 	// CardProblems tells what on the card with settings cannot be used; nil: nothing.
 	CardProblems func() []string
 	Wifi         func() Wifi // nil: there is none
-	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
-	Home func() (*Outcast, []Return)
+	// Home tells whether this box was given up, which boxes that were ask to come home, and
+	// whether another side went on alone, too; nil: none of it.
+	Home func() (*Outcast, []Return, *Parted)
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -153,7 +154,7 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 		}
 	}
 	if w.cfg.Home != nil {
-		f.Outcast, f.Returns = w.cfg.Home()
+		f.Outcast, f.Returns, f.Parted = w.cfg.Home()
 	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {
