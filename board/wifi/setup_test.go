@@ -64,8 +64,7 @@ func live(t *testing.T, h *house, fn func(t *testing.T, k *Keeper)) {
 	synctest.Test(t, func(t *testing.T) {
 		h.changed = make(chan struct{})
 		read := func(get func()) { h.air.set(get) }
-		var k *Keeper
-		k = New(Config{
+		k := New(Config{
 			Radio: h.air, Setup: &h.spot,
 			Networks: func() (n []Network) { read(func() { n = h.networks }); return n },
 			Changed:  func() (c <-chan struct{}) { read(func() { c = h.changed }); return c },
