@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim clients phone nat fire e2e torture bench fuzz image release smoke test-vm clean
+.PHONY: all build deb setup demo test check unit sim clients phone name nat fire e2e torture bench fuzz image release smoke test-vm clean
 
 all: build
 
@@ -33,7 +33,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 
 # The matrix of NATs takes seven times as long under the race detector; p2p itself is raced.
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -E '/cmd/redhen/(clients|phone|nat)$$|/provision/p2ptest$$')
+	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -E '/cmd/redhen/(clients|phone|nat|name)$$|/provision/p2ptest$$')
 	$(GO) test -timeout 10m ./provision/p2ptest
 
 # Whole circles from random seeds: three houses and more, and two that give each other up.
@@ -57,6 +57,9 @@ phone: ## the pages in a real browser that plays a phone: the short story
 
 e2e: ## the whole of it: by day and night, at the desk, without scripts; pictures of every page are in out/screens
 	$(GO) test -count=1 -timeout 20m ./cmd/redhen/phone/
+name: ## a public name in a small internet: a name server, an authority, a browser, a fire; needs root
+	$(GO) test -count=1 -v -timeout 15m ./cmd/redhen/name/ | grep -vE '^=== '
+
 nat: ## real boxes in network namespaces behind the kernel's NAT; needs root
 	$(GO) test -count=1 -v -timeout 30m ./cmd/redhen/nat/ | grep -vE '^=== '
 

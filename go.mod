@@ -5,6 +5,7 @@ go 1.26.8
 require (
 	github.com/BurntSushi/toml v1.6.0 // the settings on a card
 	github.com/anishathalye/porcupine v1.3.1 // judges in tests whether a history is linearizable
+	github.com/caddyserver/certmagic v0.25.6 // certificates by ACME, renewed by whichever box is left
 	github.com/chromedp/cdproto v0.159.0 // the commands of that browser
 	github.com/chromedp/chromedp v0.23.0 // drives a real browser in tests of the pages
 	github.com/diskfs/go-diskfs v1.9.4 // partitions, FAT32 and ext4 of images and of a card's first start
@@ -15,12 +16,18 @@ require (
 	github.com/gokrazy/kernel.rpi v0.0.0-20251127164438-9778ec0261de // the kernel of the image for Raspberry Pis
 	github.com/gokrazy/tools v0.0.0-20260109180632-8ed49b4fafc7 // gok, which builds the root of an image; systemd-boot
 	github.com/google/go-cmp v0.7.0 // differences in tests, readable
+	github.com/letsencrypt/pebble/v2 v2.10.1 // a real authority for certificates, in tests
+	github.com/libdns/desec v1.0.1 // proofs to an authority that a name kept at desec.io is ours
+	github.com/libdns/libdns v1.1.1 // the interface of those providers
+	github.com/libdns/rfc2136 v1.0.1 // the same for any name server that takes signed updates
 	github.com/libp2p/go-libp2p v0.51.0 // links between boxes: QUIC, hole punching, relays
 	github.com/libp2p/go-libp2p-kad-dht v0.42.2 // the public DHT, by which boxes find each other while no house can be called from outside
 	github.com/makiuchi-d/gozxing v0.1.1 // reads a QR code from a photo
 	github.com/mdlayher/genetlink v1.4.0 // a request that the client of Wi-Fi does not make: with a ready key
 	github.com/mdlayher/netlink v1.11.2 // the attributes of that request
 	github.com/mdlayher/wifi v0.10.0 // Wi-Fi networks in reach, and joining them
+	github.com/mholt/acmez/v3 v3.1.7 // the words of ACME that certmagic takes
+	github.com/miekg/dns v1.1.73 // signed updates of addresses at a name server
 	github.com/mr-tron/base58 v1.3.0 // the text of a peer ID
 	github.com/multiformats/go-multiaddr v0.16.1 // addresses as libp2p writes them
 	github.com/multiformats/go-multistream v0.6.1 // tells a service that is not offered from a broken stream
@@ -35,6 +42,7 @@ require (
 	go.etcd.io/bbolt v1.5.0 // the state file of a shard
 	go.etcd.io/raft/v3 v3.7.0 // consensus
 	go.uber.org/fx v1.24.0 // how libp2p takes the simulated internet in tests
+	go.uber.org/zap v1.28.0 // the logger that certmagic asks for
 	go.yaml.in/yaml/v3 v3.0.5 // the settings on a card as Raspberry Pi Imager writes them
 	golang.org/x/crypto v0.58.0 // argon2id and XChaCha20-Poly1305: passwords and sealed keys
 	golang.org/x/image v0.47.0 // letters on the screen of a box
@@ -59,6 +67,7 @@ require (
 	github.com/beevik/ntp v0.3.0 // indirect
 	github.com/benbjohnson/clock v1.3.5 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/caddyserver/zerossl v0.1.6 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/davidlazar/go-crypto v0.0.0-20200604182044-b73af7476f6c // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
@@ -67,6 +76,7 @@ require (
 	github.com/elliotwutingfeng/asciiset v0.0.0-20260129054604-cfde2086bc57 // indirect
 	github.com/filecoin-project/go-clock v0.1.0 // indirect
 	github.com/flynn/noise v1.1.0 // indirect
+	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
@@ -90,6 +100,7 @@ require (
 	github.com/kenshaw/evdev v0.1.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/koron/go-ssdp v0.9.1 // indirect
+	github.com/letsencrypt/challtestsrv v1.4.2 // indirect
 	github.com/libp2p/go-buffer-pool v0.1.0 // indirect
 	github.com/libp2p/go-cidranger v1.1.0 // indirect
 	github.com/libp2p/go-flow-metrics v0.3.0 // indirect
@@ -107,7 +118,6 @@ require (
 	github.com/mdlayher/packet v1.1.2 // indirect
 	github.com/mdlayher/socket v0.6.0 // indirect
 	github.com/mdlayher/watchdog v0.0.0-20201005150459-8bdc4f41966b // indirect
-	github.com/miekg/dns v1.1.72 // indirect
 	github.com/mikioh/tcpinfo v0.0.0-20190314235526-30a79bb1804b // indirect
 	github.com/mikioh/tcpopt v0.0.0-20190314235656-172688c1accc // indirect
 	github.com/minio/sha256-simd v1.0.1 // indirect
@@ -149,6 +159,7 @@ require (
 	github.com/whyrusleeping/go-keyspace v0.0.0-20160322163242-5b898ac5add1 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
+	github.com/zeebo/blake3 v0.2.4 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.44.0 // indirect
 	go.opentelemetry.io/otel/metric v1.44.0 // indirect
@@ -156,7 +167,7 @@ require (
 	go.uber.org/dig v1.19.0 // indirect
 	go.uber.org/mock v0.6.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	go.uber.org/zap v1.28.0 // indirect
+	go.uber.org/zap/exp v0.3.0 // indirect
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20250911151450-96dc232fbd79 // indirect
 	golang.org/x/exp v0.0.0-20260718201538-764159d718ef // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect

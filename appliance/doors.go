@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -79,6 +80,7 @@ func (a *Appliance) serveDoors(ctx context.Context) error {
 	serve(a.socket, a.localDoor())
 	if a.http != nil {
 		serve(a.http, a.publicDoors(ctx))
+		serve(tls.NewListener(a.public.here, a.public.certs.TLS()), a.publicDoors(ctx))
 		group.Go(func() error { return a.pages.Run(ctx) })
 	}
 	return group.Wait()
@@ -148,14 +150,14 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.Handle("/live/", until(ctx, a.pages)) // they would hold up the end
 	mux.Handle("/", a.pages)
-	return mux
+	return a.toPublicName(mux)
 }
 
 // localDoor is for programs on this machine that may open the socket.
 func (a *Appliance) localDoor() http.Handler {
 	return api.New(api.Config{
-		SetStrangers: a.SetStrangers,
-		Box:          a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
+		SetStrangers: a.SetStrangers, Naming: a,
+		Box: a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
 	})
 }
 

@@ -37,6 +37,11 @@ func fences() map[string][]string {
 		"github.com/mdlayher/":        {"board", "board/"},
 		"github.com/vishvananda/":     {"board", "board/"},
 		"golang.org/x/sys":            {"board", "board/"},
+		"github.com/caddyserver/":     {"appliance/certs"},
+		"github.com/mholt/":           {"appliance/certs"},
+		"github.com/libdns/":          {"appliance/certs", "appliance/domain"},
+		"github.com/miekg/":           {"appliance/domain", "cmd/redhen/name"},
+		"github.com/letsencrypt/":     {"cmd/redhen/name"},
 		"github.com/gokrazy/":         {"appliance/update", "cmd/redhen", "images/"},
 	}
 }

@@ -54,9 +54,7 @@ func (l *Limits) fill() {
 type Route struct {
 	// Known: the name is one of ours. Others are hung up on.
 	Known bool
-	// Here: this box serves it, before all others.
-	Here bool
-	// Boxes serve it, too, the best first.
+	// Boxes serve it, the best first; this one may be among them.
 	Boxes []ident.BoxID
 }
 
@@ -79,6 +77,7 @@ type Config struct {
 // Door takes connections. It is safe for concurrent use.
 type Door struct {
 	cfg    Config
+	self   ident.BoxID
 	knocks *knocks
 	count  *count
 	habits *habits
@@ -100,7 +99,7 @@ func NewDoor(cfg Config) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Door{cfg: cfg, knocks: k, count: newCount(cfg), habits: newHabits(cfg.Now)}, nil
+	return &Door{cfg: cfg, self: cfg.Key.BoxID(), knocks: k, count: newCount(cfg), habits: newHabits(cfg.Now)}, nil
 }
 
 // Serve takes connections from l until ctx ends, then closes all and returns nil.
@@ -170,8 +169,5 @@ func (d *Door) receive(ctx context.Context, c net.Conn, from netip.AddrPort) {
 		return
 	}
 	c.SetDeadline(time.Time{})
-	if route.Here && d.cfg.Here != nil && d.cfg.Here.offer(ctx, replay(c, h.raw), from, h) {
-		return
-	}
 	d.pass(ctx, c, from, h, route.Boxes)
 }

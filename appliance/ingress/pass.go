@@ -39,15 +39,21 @@ var errNotTaken = errors.New("ingress: the box does not serve that name now")
 
 // pass brings a client to the box that served it last, else to the first that takes it.
 func (d *Door) pass(ctx context.Context, c net.Conn, from netip.AddrPort, h hello, boxes []ident.BoxID) {
-	if d.cfg.Open == nil {
-		return
-	}
 	boxes = slices.Clone(boxes)
 	if i := slices.Index(boxes, d.habits.of(from.Addr())); i > 0 {
 		usual := boxes[i]
 		boxes = slices.Insert(slices.Delete(boxes, i, i+1), 0, usual)
 	}
 	for _, box := range boxes[:min(len(boxes), passTries)] {
+		if box == d.self {
+			if d.cfg.Here != nil && d.cfg.Here.offer(ctx, replay(c, h.raw), from, h) {
+				return
+			}
+			continue
+		}
+		if d.cfg.Open == nil {
+			continue
+		}
 		leave, ok := d.count.pass(box)
 		if !ok {
 			continue

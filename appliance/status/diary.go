@@ -96,6 +96,8 @@ func decided(e directory.Entry) (text, lost string) {
 		return "The house " + a["was"] + " is called " + a["house"] + " now.", ""
 	case "account-added":
 		return capital(a["name"]) + " has an account now.", ""
+	case "passkey-added":
+		return capital(a["name"]) + " can log in with a passkey now. If that was not " + a["name"] + ", take the passkey away under “Me”.", ""
 	case "password-reset":
 		if a["by"] != "" {
 			return capital(a["name"]) + " has a new password, set with the help of " + a["by"] + ".", ""
@@ -125,6 +127,8 @@ func happened(e directory.Entry, now time.Time) (text, lost string) {
 		return a["box"] + " at " + a["house"] + " was updated to release " + a["release"] + ".", nothingLost
 	case whatFellBack:
 		return a["box"] + " at " + a["house"] + " tried release " + a["release"] + ", did not do well with it, and went back by itself.", nothingLost
+	case "visitors-flood":
+		return "Strangers crowded the door of " + a["house"] + ": " + a["n"] + " or more were turned away. Nobody in the circle was held up.", nothingLost
 	case whatWhole:
 		return "All copies are complete, in " + count(amount(a["houses"]), "house", "houses") + ".", nothingLost
 	}

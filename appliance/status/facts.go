@@ -38,6 +38,8 @@ type Facts struct {
 	CardProblems []string
 	// WifiTrouble is a sentence about the Wi-Fi that is not joined, empty when all is well.
 	WifiTrouble string
+	// Public is the name by which the circle is opened from everywhere, nil when it has none.
+	Public *PublicName
 	// Outcast says that this box was given up by the others, nil when it was not.
 	Outcast *Outcast
 	// Returns are boxes that were given up and ask here to come home.

@@ -52,6 +52,8 @@ type Config struct {
 	CardProblems func() []string
 	// WifiTrouble says why no Wi-Fi is joined; nil: nothing is wrong.
 	WifiTrouble func() string
+	// Public tells of the circle's public name, nil when it has none; nil: it has none.
+	Public func() *PublicName
 	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
 	Home func() (*Outcast, []Return)
 
@@ -151,6 +153,9 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 		for _, b := range f.Circle.Boxes {
 			f.Walls[b.ID] = w.cfg.Reach(b.ID).Wall
 		}
+	}
+	if w.cfg.Public != nil {
+		f.Public = w.cfg.Public()
 	}
 	if w.cfg.Home != nil {
 		f.Outcast, f.Returns = w.cfg.Home()

@@ -163,7 +163,15 @@ func (v *Vault) secret(n uint64) (secret [32]byte, err error) {
 	if !ok {
 		return secret, ErrLocked
 	}
-	return v.keys.unwrap(n, raw)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.last.ring == n && v.last.wrap == string(raw) {
+		return v.last.secret, nil
+	}
+	if secret, err = v.keys.unwrap(n, raw); err == nil {
+		v.last = opened{n, string(raw), secret}
+	}
+	return secret, err
 }
 
 // newest opens the newest ring, and makes the first one.

@@ -74,6 +74,11 @@ func (h *Host) keepMapped(ctx context.Context, r Mapper) {
 			h.log.Debug("port not mapped", "protocol", protocol, "err", err)
 		}
 	}
+	for _, port := range h.cfg.MapTCP {
+		if err := r.AddMapping(ctx, "tcp", port); err != nil {
+			h.log.Debug("port not mapped", "port", port, "err", err)
+		}
+	}
 	for refused := time.Duration(0); refused < routerAgain; refused += routerLook {
 		says, mapped := h.mappings(r)
 		h.routerSaid(says, mapped)
