@@ -11,6 +11,7 @@ import (
 	"redhen/provision/ident"
 	"redhen/raftnode/catalog"
 	"redhen/raftnode/kv"
+	"redhen/raftnode/vfs"
 )
 
 // waitingSpace is a space here with n writes that wait for other houses, each kept
@@ -28,7 +29,7 @@ func waitingSpace(tb testing.TB, n int) (*Space, *replica) {
 		}
 	}
 	node := &Node{
-		cfg: Config{Box: key.BoxID(), Dir: dir, Now: time.Now}, log: slog.New(slog.DiscardHandler), boot: 7,
+		cfg: Config{Box: key.BoxID(), Dir: dir, Now: time.Now, FS: vfs.OS{}}, log: slog.New(slog.DiscardHandler), boot: 7,
 		replicas: map[ident.ShardID]*replica{}, spaces: map[ident.ShardID]*Space{},
 	}
 	node.life, node.end = context.WithCancel(context.Background())

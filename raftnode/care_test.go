@@ -23,16 +23,6 @@ func noise(seed byte, n int) []byte {
 	return b
 }
 
-// chunkFiles lists the chunks in a box's folder.
-func chunkFiles(t *testing.T, b *raftnodetest.Box) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(b.Dir(), "chunks", "??", strings.Repeat("?", 64)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
-
 // A scrub finds what has rotted and what is missing, and both are fetched from
 // another house, although nobody has read them.
 func TestAScrubMends(t *testing.T) {
@@ -40,16 +30,11 @@ func TestAScrubMends(t *testing.T) {
 		mustPut(t, ctx, c.Box("a"), space, "photo", noise(1, 5<<20))
 		wait(t, ctx, "complete", func() (bool, error) { return c.Complete(ctx, space) })
 		b := c.Box("b")
-		files := chunkFiles(t, b)
+		files := b.ChunkFiles()
 		if len(files) < 5 {
 			t.Fatalf("%d chunks", len(files))
 		}
-		body, err := os.ReadFile(files[1])
-		if err == nil {
-			body[7] ^= 1
-			err = errors.Join(os.WriteFile(files[1], body, 0o600), os.Remove(files[3]))
-		}
-		if err != nil {
+		if err := errors.Join(b.Disk.Flip(files[1], 7, 0), b.Disk.Remove(files[3])); err != nil {
 			t.Fatal(err)
 		}
 		round, err := b.Node.Scrub(ctx, nil)
@@ -123,8 +108,11 @@ func TestAScrubFindsARottenState(t *testing.T) {
 	})
 }
 
-// here reports whether a chunk lies in a box's folder.
+// here reports whether a chunk lies on a box's disk.
 func here(b *raftnodetest.Box, h chunk.Hash) bool {
-	_, err := os.Stat(filepath.Join(b.Dir(), "chunks", h.String()[:2], h.String()))
+	f, err := b.Disk.OpenFile(filepath.Join(b.Dir(), "chunks", h.String()[:2], h.String()), os.O_RDONLY)
+	if err == nil {
+		f.Close()
+	}
 	return err == nil
 }

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"context"
+	"time"
 
 	"redhen/provision/ident"
 	"redhen/provision/onefile"
@@ -28,6 +29,9 @@ func (n *Node) SettleAgain(ctx context.Context, shard ident.ShardID, w catalog.W
 	res, err := n.settle(ctx, shard, writeKey(w.ID), entry{Kind: entryWrite, Body: body})
 	return res.write, err
 }
+
+// Pause stops the loop for a while, as if the whole box had been put to sleep.
+func (n *Node) Pause(d time.Duration) { n.mail.put(func() { time.Sleep(d) }) }
 
 // WakeAlone wakes the replica here and tells nobody.
 func (n *Node) WakeAlone(shard ident.ShardID) {

@@ -93,7 +93,7 @@ func TestALostLogCostsTheReplicaItsNumber(t *testing.T) {
 		b := c.Box("b")
 		before := replicaAt(t, ctx, b, space)
 		b.Stop()
-		if err := os.RemoveAll(filepath.Join(b.Dir(), "raftlog")); err != nil {
+		if err := b.LoseLog(); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Start(); err != nil {

@@ -28,6 +28,7 @@ import (
 	"redhen/raftnode/exchange"
 	"redhen/raftnode/raftlog"
 	"redhen/raftnode/transport"
+	"redhen/raftnode/vfs"
 )
 
 // Config says what a Node stands on. All fields but the last group are needed.
@@ -39,6 +40,7 @@ type Config struct {
 	Net    transport.Network
 	Logger *slog.Logger
 
+	FS           vfs.FS           // where the journals are; nil: the operating system's
 	Known        []ident.BoxID    // boxes to ask when the directory here is damaged
 	Now          func() time.Time // nil: time.Now
 	Tick         time.Duration    // raft's tick; 0: 250 ms
@@ -64,6 +66,9 @@ func (c *Config) validate() error {
 	}
 	if c.Dir == "" || c.Log == nil || c.Chunks == nil || c.Net == nil || c.Logger == nil {
 		return errors.New("raftnode: incomplete config")
+	}
+	if c.FS == nil {
+		c.FS = vfs.OS{}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -178,10 +183,8 @@ func Open(cfg Config) (*Node, error) {
 // openAll opens the replicas and the journals found on disk.
 func (n *Node) openAll() error {
 	dir := filepath.Join(n.cfg.Dir, "shards")
-	for _, d := range []string{dir, filepath.Join(n.cfg.Dir, "journal")} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return fmt.Errorf("open node: %w", err)
-		}
+	if err := errors.Join(os.MkdirAll(dir, 0o700), n.cfg.FS.MkdirAll(n.journalDir())); err != nil {
+		return fmt.Errorf("open node: %w", err)
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil {

@@ -142,8 +142,8 @@ func (w *world) everythingIsAt(b *raftnodetest.Box) {
 	for _, k := range w.kept {
 		v, ok := found[k.id]
 		switch {
-		case !ok && w.burnt[k.box] && k.kept < 2:
-			// its only house burned
+		case !ok && k.kept < 2 && (w.burnt[k.box] || k.life <= w.lost[k.box]):
+			// its only house burned, or that house's disk is to blame
 		case !ok:
 			if lost++; lost < 5 {
 				w.Errorf("at %s: %s, accepted at %s and kept in %d houses, is lost", b.Name, k.id, k.box, k.kept)

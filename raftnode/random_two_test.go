@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -19,8 +18,8 @@ import (
 var twoFlag = flag.Uint64("two", 0, "run TestRandomTwoHouses with this seed alone")
 
 // TestRandomTwoHouses lets people write at both of two houses that lose each other,
-// crash, give each other up and come home, or burn and are followed by another.
-// Then all heals, and the promises of the package are checked.
+// give each other up and come home, or burn and are followed by another, while more goes
+// wrong (see the table of faults). Then all heals, and the promises of the package are checked.
 func TestRandomTwoHouses(t *testing.T) {
 	first, count := uint64(1), uint64(24)
 	switch {
@@ -47,11 +46,8 @@ func TestRandomTwoHouses(t *testing.T) {
 func runTwo(t *testing.T, seed uint64) {
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Minute)
 	defer cancel()
-	w := &world{
-		T: t, ctx: ctx, rng: rand.New(rand.NewPCG(seed, 7)), stop: make(chan struct{}), burnt: map[string]bool{},
-		c: raftnodetest.New(t, raftnodetest.Config{Seed: seed, KeepEntries: 16, CutEntries: 48, Logger: logger()}),
-	}
-	defer w.c.Close()
+	w := newWorld(t, ctx, seed, rand.NewPCG(seed, 7))
+	defer w.end()
 	for _, name := range []string{"a", "b"} {
 		if _, err := w.c.Add(w.ctx, name, name+" house"); err != nil {
 			t.Fatalf("add %s: %v", name, err)
@@ -64,22 +60,18 @@ func runTwo(t *testing.T, seed uint64) {
 	}
 	waitVoters(t, ctx, w.c, w.space, 2)
 	w.c.Mesh.SetLinks(transport.Link{Latency: 5 * time.Millisecond, Jitter: 20 * time.Millisecond})
-	var clients sync.WaitGroup
-	for i := range 4 {
-		rng := rand.New(rand.NewPCG(seed, uint64(i)+20))
-		clients.Go(func() { w.client(rng) })
-	}
-	for range 4 + w.rng.IntN(4) {
+	w.comeIn(seed, 4, 20)
+	for range 3 + w.rng.IntN(3) {
+		for range w.rng.IntN(4) {
+			w.oneOf2(faultsTogether, w.anyOne(), w.anyOne())
+		}
+		w.healAll()
 		w.loseEachOther()
 	}
 	w.healAll()
 	time.Sleep(5 * time.Second)
-	close(w.stop)
-	clients.Wait()
+	w.goHome()
 	w.check()
-	if t.Failed() {
-		w.c.Said.Dump(t, 150)
-	}
 }
 
 // loseEachOther is one episode, after which both houses are together again.
@@ -91,13 +83,11 @@ func (w *world) loseEachOther() {
 	if w.rng.IntN(2) == 0 {
 		w.c.Mesh.Partition([]ident.BoxID{lost.Key.BoxID()})
 	} else {
-		lost.Crash()
+		w.down(lost)
 	}
 	time.Sleep(w.upTo(20 * time.Second))
-	if w.rng.IntN(3) == 0 {
-		left.Crash()
-		time.Sleep(w.upTo(5 * time.Second))
-		w.start(left)
+	for range w.rng.IntN(3) {
+		w.oneOf2(faultsApart, left, lost)
 	}
 	switch w.rng.IntN(4) {
 	case 0: // it was only the line, or the power
@@ -146,7 +136,7 @@ func (w *world) comeHome(lost *raftnodetest.Box) {
 	})
 	if w.rng.IntN(3) == 0 { // the power goes, too
 		time.Sleep(w.upTo(3 * time.Second))
-		lost.Crash()
+		w.down(lost)
 		time.Sleep(w.upTo(3 * time.Second))
 		w.start(lost)
 	}

@@ -208,7 +208,7 @@ func (s *Space) openJournal() error {
 	if s.journal != nil {
 		return nil
 	}
-	j, err := journal.Open(filepath.Join(s.n.cfg.Dir, "journal", s.id.String()+".db"), s.n.log)
+	j, err := journal.OpenOn(s.n.cfg.FS, filepath.Join(s.n.journalDir(), s.id.String()+".db"), s.n.log)
 	if err != nil {
 		return err
 	}
@@ -235,23 +235,27 @@ func (s *Space) close() {
 	s.closed = true
 }
 
+func (n *Node) journalDir() string { return filepath.Join(n.cfg.Dir, "journal") }
+
 // openJournals finds the journals on disk.
 func (n *Node) openJournals() error {
-	files, err := filepath.Glob(filepath.Join(n.cfg.Dir, "journal", "*.db"))
+	names, err := n.cfg.FS.ReadDir(n.journalDir())
 	if err != nil {
 		return fmt.Errorf("open journals: %w", err)
 	}
-	for _, f := range files {
-		base := filepath.Base(f)
-		id, err := ident.ParseShardID(base[:len(base)-len(".db")])
-		if err != nil {
+	for _, name := range names {
+		base, isDB := strings.CutSuffix(name, ".db")
+		id, err := ident.ParseShardID(base)
+		if !isDB || err != nil {
 			continue // not one of ours
 		}
 		s := n.Space(id)
 		err = s.openJournal()
 		if errors.Is(err, journal.ErrDamaged) { // the box must run all the same
 			n.log.Error("journal damaged", "space", id, "err", err)
-			if err = setAside(f, n.now()); err == nil {
+			aside := fmt.Sprintf("%s.damaged-%d", name, n.now().UnixMilli())
+			if err = n.cfg.FS.Rename(filepath.Join(n.journalDir(), name), filepath.Join(n.journalDir(), aside)); err == nil {
+				names = append(names, aside)
 				continue
 			}
 		}
@@ -262,7 +266,8 @@ func (n *Node) openJournals() error {
 			s.pending = append(s.pending, newPending(w, true))
 		}
 	}
-	return n.rememberDamaged()
+	n.rememberDamaged(names)
+	return nil
 }
 
 // ErrJournalDamaged says that a journal was damaged: what only this box had of the
@@ -270,18 +275,13 @@ func (n *Node) openJournals() error {
 var ErrJournalDamaged = errors.New("the journal was damaged")
 
 // rememberDamaged says so as long as such a file is there.
-func (n *Node) rememberDamaged() error {
-	files, err := filepath.Glob(filepath.Join(n.cfg.Dir, "journal", "*.db.damaged-*"))
-	if err != nil {
-		return fmt.Errorf("open journals: %w", err)
-	}
-	for _, f := range files {
-		name, _, _ := strings.Cut(filepath.Base(f), ".")
-		if id, err := ident.ParseShardID(name); err == nil {
-			n.trouble(id, fmt.Errorf("%w; kept as %s", ErrJournalDamaged, filepath.Base(f)))
+func (n *Node) rememberDamaged(names []string) {
+	for _, name := range names {
+		base, rest, _ := strings.Cut(name, ".")
+		if id, err := ident.ParseShardID(base); err == nil && strings.HasPrefix(rest, "db.damaged-") {
+			n.trouble(id, fmt.Errorf("%w; kept as %s", ErrJournalDamaged, name))
 		}
 	}
-	return nil
 }
 
 // openTails takes up what this box wrote and has in its log, applied or not before

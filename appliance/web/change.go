@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"redhen/appliance/space"
+	"redhen/appliance/web/page"
 	"redhen/raftnode/catalog"
 )
 
@@ -18,14 +19,14 @@ func (q *request) changeFiles() error {
 	if err != nil {
 		return err
 	}
-	if do := q.r.URL.Query().Get("do"); do == "upload" {
+	if do := q.R.URL.Query().Get("do"); do == "upload" {
 		return p.upload()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	switch q.r.URL.Query().Get("do") {
+	switch q.R.URL.Query().Get("do") {
 	case "uploaded":
 		return p.uploaded()
 	case "several":
@@ -47,33 +48,33 @@ func (q *request) changeFiles() error {
 }
 
 // backTo leads to the folder that something is in, and says what happened.
-func (p place) backTo(dir string, n note) error {
-	p.tell(p.urlOf("/files", dir), n)
+func (p place) backTo(dir string, n page.Note) error {
+	p.Tell(p.urlOf("/files", dir), n)
 	return nil
 }
 
 // keptWords says in how many houses a write is.
-func (p place) keptWords(kept int) string { return p.say("kept", "n", max(kept, 1)) }
+func (p place) keptWords(kept int) string { return p.Say("kept", "n", max(kept, 1)) }
 
 // result is a note about a write, with what else is to be known of it.
-func (p place) result(key string, a space.Answer, pairs ...any) note {
-	n := note{Text: p.say(key, append(pairs, "name", a.Info.Name)...), Lines: []string{p.keptWords(a.Kept)}}
+func (p place) result(key string, a space.Answer, pairs ...any) page.Note {
+	n := page.Note{Text: p.Say(key, append(pairs, "name", a.Info.Name)...), Lines: []string{p.keptWords(a.Kept)}}
 	if a.Beside {
-		n.Lines = append(n.Lines, p.say("beside", "name", a.Info.Name))
+		n.Lines = append(n.Lines, p.Say("beside", "name", a.Info.Name))
 	}
 	return n
 }
 
-func (p place) mkdir(f *form) error {
-	name := f.get("folder")
-	if !f.needs("folder") {
+func (p place) mkdir(f *page.Form) error {
+	name := f.Get("folder")
+	if !f.Needs("folder") {
 		return p.showFolder(f)
 	}
 	if err := space.CheckName(name); err != nil {
 		f.Errors["folder"] = sentence(err)
 		return p.showFolder(f)
 	}
-	a, err := p.fs.Mkdir(p.r.Context(), space.Join(p.path, name), space.WriteOptions{})
+	a, err := p.fs.Mkdir(p.R.Context(), space.Join(p.path, name), space.WriteOptions{})
 	if err != nil {
 		f.Errors["folder"] = sentence(err)
 		return p.showFolder(f)
@@ -87,10 +88,10 @@ func sentence(err error) string {
 	return t.What + " " + t.Do
 }
 
-func (p place) rename(f *form) error {
+func (p place) rename(f *page.Form) error {
 	dir, old := space.Split(p.path)
-	name := f.get("name")
-	if !f.needs("name") {
+	name := f.Get("name")
+	if !f.Needs("name") {
 		return p.again(f)
 	}
 	if err := space.CheckName(name); err != nil {
@@ -98,42 +99,34 @@ func (p place) rename(f *form) error {
 		return p.again(f)
 	}
 	if name == old {
-		return p.backTo(dir, note{Text: p.say("did.nothing")})
+		return p.backTo(dir, page.Note{Text: p.Say("did.nothing")})
 	}
-	a, err := p.fs.Move(p.r.Context(), p.path, space.Join(dir, name), space.MoveOptions{})
+	a, err := p.fs.Move(p.R.Context(), p.path, space.Join(dir, name), space.MoveOptions{})
 	if err != nil {
 		f.Errors["name"] = sentence(err)
 		return p.again(f)
 	}
 	n := p.result("did.rename", a, "old", old)
-	n.undoBy(p.urlOf("/files", space.Join(dir, a.Info.Name))+"?do=rename", p.say("undo"), "name", old)
+	n.UndoBy(p.urlOf("/files", space.Join(dir, a.Info.Name))+"?do=rename", p.Say("undo"), "name", old)
 	return p.backTo(dir, n)
 }
 
-// undoBy gives the note a button that takes it back.
-func (n *note) undoBy(action, label string, pairs ...string) {
-	n.Action, n.Label, n.Fields = action, label, map[string]string{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		n.Fields[pairs[i]] = pairs[i+1]
-	}
-}
-
-func (p place) move(f *form) error {
+func (p place) move(f *page.Form) error {
 	dir, name := space.Split(p.path)
-	to, err := space.Clean(f.get("to"))
+	to, err := space.Clean(f.Get("to"))
 	if err != nil {
 		return err
 	}
 	if to == dir {
-		return p.backTo(dir, note{Text: p.say("did.nothing")})
+		return p.backTo(dir, page.Note{Text: p.Say("did.nothing")})
 	}
-	a, err := p.fs.Move(p.r.Context(), p.path, space.Join(to, name), space.MoveOptions{})
+	a, err := p.fs.Move(p.R.Context(), p.path, space.Join(to, name), space.MoveOptions{})
 	if err != nil {
 		f.Errors["to"] = sentence(err)
 		return p.again(f)
 	}
-	n := p.result("did.move", a, "to", folderName(to, p.say("files.title")))
-	n.undoBy(p.urlOf("/files", space.Join(to, a.Info.Name))+"?do=move", p.say("undo"), "to", dir)
+	n := p.result("did.move", a, "to", folderName(to, p.Say("files.title")))
+	n.UndoBy(p.urlOf("/files", space.Join(to, a.Info.Name))+"?do=move", p.Say("undo"), "to", dir)
 	return p.backTo(dir, n)
 }
 
@@ -145,8 +138,8 @@ func folderName(dir, root string) string {
 }
 
 // again shows the page of the file or folder, with what is wrong.
-func (p place) again(f *form) error {
-	info, err := p.fs.Stat(p.r.Context(), p.path)
+func (p place) again(f *page.Form) error {
+	info, err := p.fs.Stat(p.R.Context(), p.path)
 	if err != nil {
 		return err
 	}
@@ -158,25 +151,25 @@ func (p place) again(f *form) error {
 
 func (p place) remove() error {
 	dir, name := space.Split(p.path)
-	info, err := p.fs.Stat(p.r.Context(), p.path)
+	info, err := p.fs.Stat(p.R.Context(), p.path)
 	if err != nil {
 		return err
 	}
-	a, err := p.fs.Remove(p.r.Context(), p.path, space.WriteOptions{})
+	a, err := p.fs.Remove(p.R.Context(), p.path, space.WriteOptions{})
 	if err != nil {
 		return err
 	}
 	a.Info.Name = name
 	n := p.result("did.remove", a)
 	n.Lines = nil // in how many houses it is gone says little
-	n.undoBy(p.urlOf("/files", dir)+"?do=undo", p.say("undo"), "node", info.Node.String())
+	n.UndoBy(p.urlOf("/files", dir)+"?do=undo", p.Say("undo"), "node", info.Node.String())
 	return p.backTo(dir, n)
 }
 
 // undo brings back what was removed: one thing, or several.
-func (p place) undo(f *form) error {
+func (p place) undo(f *page.Form) error {
 	var a space.Answer
-	ids := strings.Fields(f.get("node"))
+	ids := strings.Fields(f.Get("node"))
 	if len(ids) > maxPicked {
 		return space.ErrTooMany
 	}
@@ -185,7 +178,7 @@ func (p place) undo(f *form) error {
 		if err != nil {
 			return err
 		}
-		if a, err = p.fs.Undo(p.r.Context(), node, space.WriteOptions{}); err != nil {
+		if a, err = p.fs.Undo(p.R.Context(), node, space.WriteOptions{}); err != nil {
 			return err
 		}
 	}
@@ -196,7 +189,7 @@ func (p place) undo(f *form) error {
 		dir, _ := space.Split(a.Info.Path)
 		return p.backTo(dir, p.result("did.undo", a))
 	}
-	return p.backTo(p.path, note{Text: p.say("several.undone", "n", len(ids))})
+	return p.backTo(p.path, page.Note{Text: p.Say("several.undone", "n", len(ids))})
 }
 
 func nodeOf(s string) (node catalog.NodeID, err error) {
@@ -209,17 +202,17 @@ func nodeOf(s string) (node catalog.NodeID, err error) {
 }
 
 // restore makes an old version the newest again.
-func (p place) restore(f *form) error {
-	id, err := catalog.ParseWriteID(f.get("version"))
+func (p place) restore(f *page.Form) error {
+	id, err := catalog.ParseWriteID(f.Get("version"))
 	if err != nil {
 		return space.ErrNotFound
 	}
-	a, err := p.fs.Restore(p.r.Context(), p.path, id, space.WriteOptions{})
+	a, err := p.fs.Restore(p.R.Context(), p.path, id, space.WriteOptions{})
 	if err != nil {
 		return err
 	}
 	a.Info.Name = path.Base(p.path)
-	p.tell(p.urlOf("/files", p.path), p.result("did.restore", a))
+	p.Tell(p.urlOf("/files", p.path), p.result("did.restore", a))
 	return nil
 }
 
@@ -234,9 +227,9 @@ type uploaded struct {
 
 // upload stores the files of a form in a folder, as they arrive.
 func (p place) upload() error {
-	mr, err := p.r.MultipartReader()
+	mr, err := p.R.MultipartReader()
 	if err != nil {
-		return errors.Join(errTooLarge, err)
+		return errors.Join(page.ErrTooLarge, err)
 	}
 	var u uploaded
 	for {
@@ -253,9 +246,8 @@ func (p place) upload() error {
 		}
 	}
 	if u.stored == 0 && !u.bad {
-		f := newForm(p.r)
-		f.words = p.pages.words
-		f.wrong("files", "need.files")
+		f := p.NewForm()
+		f.Wrong("files", "need.files")
 		return p.showFolder(f)
 	}
 	return p.backTo(p.path, u.note(p))
@@ -263,9 +255,9 @@ func (p place) upload() error {
 
 func (p place) store(u *uploaded, part *multipart.Part) {
 	name := path.Base(strings.ReplaceAll(part.FileName(), `\`, "/"))
-	a, err := p.fs.Put(p.r.Context(), space.Join(p.path, name), part, space.PutOptions{})
+	a, err := p.fs.Put(p.R.Context(), space.Join(p.path, name), part, space.PutOptions{})
 	if err != nil {
-		if p.r.Context().Err() == nil && !errors.Is(err, space.ErrBadName) {
+		if p.R.Context().Err() == nil && !errors.Is(err, space.ErrBadName) {
 			p.cfg.Logger.Info("upload", "err", err)
 		}
 		u.failed(p, name, err)
@@ -283,7 +275,7 @@ func (u *uploaded) add(p place, a space.Answer) {
 	u.last = a.Info.Name
 	switch {
 	case a.Beside:
-		u.lines = append(u.lines, p.say("beside", "name", a.Info.Name))
+		u.lines = append(u.lines, p.Say("beside", "name", a.Info.Name))
 	case !a.Created:
 		u.replaced++
 	}
@@ -292,20 +284,20 @@ func (u *uploaded) add(p place, a space.Answer) {
 func (u *uploaded) failed(p place, name string, err error) {
 	u.bad = true
 	if name == "" {
-		name = p.say("upload.rest")
+		name = p.Say("upload.rest")
 	}
-	u.lines = append(u.lines, p.say("upload.failed", "name", name, "why", space.Explain(err).String()))
+	u.lines = append(u.lines, p.Say("upload.failed", "name", name, "why", space.Explain(err).String()))
 }
 
-func (u *uploaded) note(p place) note {
-	n := note{Bad: u.bad, Text: p.say("upload.done", "n", u.stored, "name", u.last)}
+func (u *uploaded) note(p place) page.Note {
+	n := page.Note{Bad: u.bad, Text: p.Say("upload.done", "n", u.stored, "name", u.last)}
 	if u.stored == 0 {
-		n.Text = p.say("upload.none")
+		n.Text = p.Say("upload.none")
 	} else {
 		n.Lines = append(n.Lines, p.keptWords(u.kept))
 	}
 	if u.replaced > 0 {
-		n.Lines = append(n.Lines, p.say("upload.replaced", "n", u.replaced))
+		n.Lines = append(n.Lines, p.Say("upload.replaced", "n", u.replaced))
 	}
 	n.Lines = append(n.Lines, u.lines...)
 	return n

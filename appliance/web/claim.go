@@ -1,22 +1,14 @@
 package web
 
 import (
-	"errors"
 	"net/netip"
 	"sync"
 	"time"
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/web/page"
 	"redhen/provision/roster"
-)
-
-// Errors of claiming a fresh box.
-var (
-	// ErrCode says that the code is wrong, or missing.
-	ErrCode = errors.New("web: wrong claim code")
-	// ErrClosed says that the box waits for no one any more until it is plugged in again.
-	ErrClosed = errors.New("web: the time to claim the box is over")
 )
 
 // Rule is who may claim a fresh box: whoever knows the code; and without one, for
@@ -61,7 +53,7 @@ func (r *Rule) Check(from netip.Addr, code string) error {
 		return nil
 	}
 	if r.code == "" && r.or == nil {
-		return ErrClosed
+		return page.ErrClosed
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,18 +66,18 @@ func (r *Rule) Check(from netip.Addr, code string) error {
 	if r.wrong++; r.wrong >= 5 {
 		r.until = r.now().Add(time.Second << min(r.wrong-4, 9))
 	}
-	return ErrCode
+	return page.ErrCode
 }
 
 // claimBody is what the claim and the join page show beside their form.
 type claimBody struct {
 	NeedsCode bool
 	// Taken is the circle that the box is in already.
-	Taken thisBox
+	Taken page.ThisBox
 }
 
 func (q *request) claimBody() claimBody {
-	return claimBody{NeedsCode: q.cfg.Claim.NeedsCode(q.from()), Taken: q.thisBox()}
+	return claimBody{NeedsCode: q.cfg.Claim.NeedsCode(q.From()), Taken: q.ThisBox()}
 }
 
 func (q *request) claimPage() error {
@@ -95,15 +87,15 @@ func (q *request) claimPage() error {
 	return q.showClaim(q.namedForm())
 }
 
-func (q *request) showClaim(f *form) error {
-	return q.show("claim", page{Title: q.say("claim.title"), Form: f, Body: q.claimBody()})
+func (q *request) showClaim(f *page.Form) error {
+	return q.Show("claim", page.Page{Title: q.Say("claim.title"), Form: f, Body: q.claimBody()})
 }
 
 func (q *request) alreadyClaimed() error {
-	b := q.thisBox()
-	return q.show("message", page{Title: q.say("claimed.title"), Body: message{
-		Title: q.say("claimed.title"), Text: q.say("claimed.text", "circle", b.Circle, "house", b.House),
-		Link: q.here() + "/login", LinkText: q.say("claimed.link"),
+	b := q.ThisBox()
+	return q.Show("message", page.Page{Title: q.Say("claimed.title"), Body: page.Message{
+		Title: q.Say("claimed.title"), Text: q.Say("claimed.text", "circle", b.Circle, "house", b.House),
+		Link: q.Here() + "/login", LinkText: q.Say("claimed.link"),
 	}})
 }
 
@@ -111,45 +103,37 @@ func (q *request) claim() error {
 	if q.cfg.Circle.Claimed() {
 		return q.alreadyClaimed()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
 	place, person, ok := q.placeAndPerson(f)
-	if !f.needs("circle") || !ok {
+	if !f.Needs("circle") || !ok {
 		return q.showClaim(f)
 	}
-	if err := q.cfg.Claim.Check(q.from(), f.get("code")); err != nil {
-		return q.blamed(f, err, q.showClaim, "code")
+	if err := q.cfg.Claim.Check(q.From(), f.Get("code")); err != nil {
+		return q.Blamed(f, err, q.showClaim, "code")
 	}
-	if err := q.cfg.Circle.Found(q.r.Context(), f.get("circle"), place, person); err != nil {
-		return q.blamed(f, err, q.showClaim, "circle", "house", "box", "login", "password")
+	if err := q.cfg.Circle.Found(q.R.Context(), f.Get("circle"), place, person); err != nil {
+		return q.Blamed(f, err, q.showClaim, "circle", "house", "box", "login", "password")
 	}
 	return q.arrive(person)
 }
 
-// blamed shows the form again with the sentence for err, or returns err.
-func (q *request) blamed(f *form, err error, show func(*form) error, fields ...string) error {
-	if !f.blame(err, fields...) {
-		return err
-	}
-	return show(f)
-}
-
 // placeAndPerson reads who somebody is and where the box stands; false when
 // something beside a field is wrong.
-func (q *request) placeAndPerson(f *form) (circle.Place, circle.Person, bool) {
+func (q *request) placeAndPerson(f *page.Form) (circle.Place, circle.Person, bool) {
 	person, ok := q.person(f)
-	place := circle.Place{House: f.get("house"), Box: f.get("box")}
+	place := circle.Place{House: f.Get("house"), Box: f.Get("box")}
 	if place.Box == "" {
 		place.Box = place.House // most houses have one
 	}
-	if !f.needs("house") {
+	if !f.Needs("house") {
 		return place, person, false
 	}
 	for field, name := range map[string]string{"house": place.House, "box": place.Box} {
-		if roster.CheckName(name) != nil && f.get(field) != "" {
-			f.wrong(field, "error.name")
+		if roster.CheckName(name) != nil && f.Get(field) != "" {
+			f.Wrong(field, "error.name")
 			ok = false
 		}
 	}
@@ -157,24 +141,24 @@ func (q *request) placeAndPerson(f *form) (circle.Place, circle.Person, bool) {
 }
 
 // person reads who somebody is. Without a login name, one is made of their name.
-func (q *request) person(f *form) (circle.Person, bool) {
-	p := circle.Person{FullName: f.get("person"), Login: account.CleanName(f.get("login")), Password: f.get("password")}
-	if !f.needs("person", "password") {
+func (q *request) person(f *page.Form) (circle.Person, bool) {
+	p := circle.Person{FullName: f.Get("person"), Login: account.CleanName(f.Get("login")), Password: f.Get("password")}
+	if !f.Needs("person", "password") {
 		return p, false
 	}
 	if p.Login == "" {
 		p.Login = account.SuggestName(p.FullName)
 	}
 	if p.Login == "" {
-		f.wrong("login", "need.login")
+		f.Wrong("login", "need.login")
 		return p, false
 	}
 	if err := account.CheckName(p.Login); err != nil {
-		f.blame(err, "login")
+		f.Blame(err, "login")
 		return p, false
 	}
 	if err := account.CheckNewPassword(p.Login, p.Password); err != nil {
-		f.blame(err, "password")
+		f.Blame(err, "password")
 		return p, false
 	}
 	return p, true
@@ -183,14 +167,14 @@ func (q *request) person(f *form) (circle.Person, bool) {
 // arrive logs somebody in who just got an account, and shows the front page. At
 // redhen.local it leads to the box's own name, where people log in.
 func (q *request) arrive(p circle.Person) error {
-	if hostOf(q.r.Host) == commonName {
-		q.redirect(q.here() + "/login")
+	if page.HostOf(q.R.Host) == page.CommonName {
+		q.Redirect(q.Here() + "/login")
 		return nil
 	}
 	if err := q.enter(p.Login, p.Password); err != nil {
-		q.redirect("/login")
+		q.Redirect("/login")
 		return nil
 	}
-	q.tell("/", note{Text: q.say("welcome.done", "name", p.FullName, "login", p.Login)})
+	q.Tell("/", page.Note{Text: q.Say("welcome.done", "name", p.FullName, "login", p.Login)})
 	return nil
 }

@@ -16,9 +16,9 @@ const decideFor = 10 * time.Second
 // a page that does not come.
 func deciding(fn handler) handler {
 	return func(q *request) error {
-		ctx, end := context.WithTimeout(q.r.Context(), decideFor)
+		ctx, end := context.WithTimeout(q.R.Context(), decideFor)
 		defer end()
-		q.r = q.r.WithContext(ctx)
+		q.R = q.R.WithContext(ctx)
 		return fn(q)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"redhen/appliance/web/page"
 	"redhen/provision/p2p"
 )
 
@@ -37,17 +38,17 @@ func (q *request) openInvitations() (list []openInvitation, err error) {
 	open, err := q.cfg.Circle.Invitations()
 	people := q.people()
 	for _, i := range open {
-		list = append(list, openInvitation{hashID(i), orElse(i.FullName, i.Name), people[i.By], q.when(timeOf(i.Expires))})
+		list = append(list, openInvitation{hashID(i), orElse(i.FullName, i.Name), people[i.By], q.When(timeOf(i.Expires))})
 	}
 	return list, err
 }
 
 // uninvite takes an invitation back.
 func (q *request) uninvite() error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
@@ -56,12 +57,12 @@ func (q *request) uninvite() error {
 		return err
 	}
 	for _, i := range open {
-		if hashID(i) == f.get("which") {
-			if err := q.cfg.Circle.Uninvite(q.r.Context(), i.Hash, q.who.Account); err != nil {
+		if hashID(i) == f.Get("which") {
+			if err := q.cfg.Circle.Uninvite(q.R.Context(), i.Hash, q.Who.Account); err != nil {
 				return err
 			}
 		}
 	}
-	q.tell("/circle", note{Text: q.say("invite.revoked")})
+	q.Tell("/circle", page.Note{Text: q.Say("invite.revoked")})
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"redhen/appliance/status"
+	"redhen/appliance/words"
 )
 
 // The drawing's measures, in its own units; its width is that of a phone.
@@ -26,9 +27,9 @@ type drawnHouse struct {
 // drawHouses draws the houses of a circle, how they are linked, and the copies as
 // eggs: one for each space that the house has completely. The same facts stand in
 // the table below it.
-func drawHouses(r status.Report, w words) template.HTML {
+func drawHouses(r status.Report, w *words.Words) template.HTML {
 	houses, height := placeHouses(r)
-	return drawList(houses, height, w.say("drawing.label", "n", len(houses)))
+	return drawList(houses, height, w.Say("drawing.label", "n", len(houses)))
 }
 
 // drawList draws houses whose places are known.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"redhen/appliance/web/page"
 	"redhen/provision/qr"
 )
 
@@ -22,53 +23,53 @@ func (q *request) codePage(name, link string, life time.Duration) (codePage, err
 	if err != nil {
 		return codePage{}, err
 	}
-	return codePage{name, link, q.when(q.cfg.Now().Add(life)), template.HTML(code.SVG())}, nil
+	return codePage{name, link, q.When(q.cfg.Now().Add(life)), template.HTML(code.SVG())}, nil
 }
 
 // another makes a code by which this person logs in on one more phone or computer.
 func (q *request) another() error {
-	code, ok := q.passes.issue(pass{purpose: passEnter, login: q.who.Name, account: q.who.Account}, enterLife)
+	code, ok := q.passes.issue(pass{purpose: passEnter, login: q.Who.Name, account: q.Who.Account}, enterLife)
 	if !ok {
-		q.tell("/me", note{Text: q.say("error.busy"), Bad: true})
+		q.Tell("/me", page.Note{Text: q.Say("error.busy"), Bad: true})
 		return nil
 	}
-	shown, err := q.codePage(q.who.Name, q.here()+"/enter/"+code, enterLife)
+	shown, err := q.codePage(q.Who.Name, q.Here()+"/enter/"+code, enterLife)
 	if err != nil {
 		return err
 	}
-	q.redirect("/me/another/" + q.shelf.put(q.who.Account, shown, enterLife))
+	q.Redirect("/me/another/" + q.Shelf.Put(q.Who.Account, shown, enterLife))
 	return nil
 }
 
 func (q *request) anotherPage() error {
-	shown, ok := take[codePage](q.shelf, q.who.Account, q.r.PathValue("id"))
+	shown, ok := page.Take[codePage](q.Shelf, q.Who.Account, q.R.PathValue("id"))
 	if !ok {
-		q.redirect("/me")
+		q.Redirect("/me")
 		return nil
 	}
-	return q.show("another", page{Title: q.say("another.title"), Tab: "me", Body: shown})
+	return q.Show("another", page.Page{Title: q.Say("another.title"), Tab: "me", Body: shown})
 }
 
 // enterBody asks before somebody is logged in: a link alone does nothing.
 type enterBody struct {
-	thisBox
+	page.ThisBox
 	Code, Name string
 }
 
 func (q *request) enterPage() error {
-	p, ok := q.passes.look(q.r.PathValue("code"), passEnter)
+	p, ok := q.passes.look(q.R.PathValue("code"), passEnter)
 	if !ok {
 		return q.passOver()
 	}
 	name := p.login
 	if acc, err := q.cfg.Circle.Account(p.login); err == nil {
-		name = fullName(acc)
+		name = page.FullName(acc)
 	}
-	return q.show("enter", page{Title: q.say("enter.title"), Body: enterBody{q.thisBox(), q.r.PathValue("code"), name}})
+	return q.Show("enter", page.Page{Title: q.Say("enter.title"), Body: enterBody{q.ThisBox(), q.R.PathValue("code"), name}})
 }
 
 func (q *request) enterByCode() error {
-	p, ok := q.passes.use(q.r.PathValue("code"), passEnter)
+	p, ok := q.passes.use(q.R.PathValue("code"), passEnter)
 	if !ok {
 		return q.passOver()
 	}
@@ -76,13 +77,13 @@ func (q *request) enterByCode() error {
 	if err != nil {
 		return err
 	}
-	q.setCookie(token, s)
-	q.redirect("/")
+	setCookie(q.Request, token, s)
+	q.Redirect("/")
 	return nil
 }
 
 func (q *request) passOver() error {
-	q.w.WriteHeader(http.StatusGone)
-	return q.show("message", page{Title: q.say("pass.over"), Body: message{
-		Title: q.say("pass.over"), Text: q.say("pass.over.text"), Link: "/login", LinkText: q.say("login.title")}})
+	q.W.WriteHeader(http.StatusGone)
+	return q.Show("message", page.Page{Title: q.Say("pass.over"), Body: page.Message{
+		Title: q.Say("pass.over"), Text: q.Say("pass.over.text"), Link: "/login", LinkText: q.Say("login.title")}})
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"html/template"
 	"strings"
 	"testing"
@@ -12,16 +11,13 @@ import (
 // TestEveryFaultIsShownByOneComponent: whatever redhen knows to go wrong is shown in
 // the same five parts, in the same order, without a word that people need not know.
 func TestEveryFaultIsShownByOneComponent(t *testing.T) {
-	p, err := loadPages()
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newWorld(t)
 	known := status.Known()
 	if len(known) < 15 {
 		t.Fatalf("only %d faults are known", len(known))
 	}
 	for _, f := range known {
-		html := renderFault(t, p, f)
+		html := renderFault(t, w, f)
 		for _, part := range []string{f.What, "Is anything lost?", f.Lost, "What heals by itself", f.Heals, "The one thing to do", f.Do, "Who can help", f.Help} {
 			i := strings.Index(html, template.HTMLEscapeString(part))
 			if part == "" || i < 0 {
@@ -39,21 +35,18 @@ func TestEveryFaultIsShownByOneComponent(t *testing.T) {
 	}
 }
 
-func renderFault(t *testing.T, p pages, f status.Fault) string {
+func renderFault(t *testing.T, w *world, f status.Fault) string {
 	t.Helper()
-	var b bytes.Buffer
-	if err := p.templates["home"].ExecuteTemplate(&b, "fault", f); err != nil {
+	html, err := w.request("GET", "/").Part("home", "fault", f)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return b.String()
+	return html
 }
 
 // TestAFaultAsItIsShown is the component itself, word for word.
 func TestAFaultAsItIsShown(t *testing.T) {
-	p, err := loadPages()
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newWorld(t)
 	f := status.Fault{Weight: status.Danger, What: "A <house> burns.", Lost: "No.", Heals: "All.", Do: "Wait.", Help: "Ben.", Details: []string{"shard 7"}}
 	want := `<article class="fault danger"><h3>A &lt;house&gt; burns.</h3><dl>
 <div><dt>Is anything lost?</dt><dd>No.</dd></div>
@@ -63,11 +56,11 @@ func TestAFaultAsItIsShown(t *testing.T) {
 </dl>
 <details class="helper"><summary>For a helper</summary><pre>shard 7
 </pre></details></article>`
-	if got := renderFault(t, p, f); got != want {
+	if got := renderFault(t, w, f); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	f.Weight = status.Note
-	if got := renderFault(t, p, f); !strings.HasPrefix(got, `<details class="fault note"><summary><h3>`) {
+	if got := renderFault(t, w, f); !strings.HasPrefix(got, `<details class="fault note"><summary><h3>`) {
 		t.Errorf("good to know:\n%s", got)
 	}
 }

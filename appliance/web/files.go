@@ -12,6 +12,7 @@ import (
 
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 )
 
@@ -25,11 +26,11 @@ type place struct {
 
 // place finds what a path under /files/, /get/ or /removed/ means.
 func (q *request) place() (p place, err error) {
-	p = place{request: q, space: q.r.PathValue("space")}
-	if p.path, err = space.Clean("/" + q.r.PathValue("path")); err != nil {
+	p = place{request: q, space: q.R.PathValue("space")}
+	if p.path, err = space.Clean("/" + q.R.PathValue("path")); err != nil {
 		return p, err
 	}
-	p.fs, err = q.cfg.Spaces.Space(q.r.Context(), q.who.Account, p.space)
+	p.fs, err = q.cfg.Spaces.Space(q.R.Context(), q.Who.Account, p.space)
 	return p, err
 }
 
@@ -40,7 +41,7 @@ func (p place) urlOf(door, at string) string {
 }
 
 func (q *request) ownFiles() error {
-	q.redirect("/files/" + url.PathEscape(q.who.Name))
+	q.Redirect("/files/" + url.PathEscape(q.Who.Name))
 	return nil
 }
 
@@ -87,24 +88,24 @@ func (q *request) filesPage() error {
 	if err != nil {
 		return err
 	}
-	info, err := p.fs.Stat(q.r.Context(), p.path)
+	info, err := p.fs.Stat(q.R.Context(), p.path)
 	if err != nil {
 		return err
 	}
 	if !info.Dir {
-		return p.showFile(info, newForm(q.r))
+		return p.showFile(info, q.NewForm())
 	}
-	return p.showFolder(newForm(q.r))
+	return p.showFolder(q.NewForm())
 }
 
-func (p place) showFolder(f *form) error {
+func (p place) showFolder(f *page.Form) error {
 	body := filesBody{Space: p.space, URL: p.urlOf("/files", p.path), Removed: p.urlOf("/removed", ""), Crumbs: p.crumbs(),
 		Zip: p.urlOf("/zip", p.path), Begin: p.urlOf("/upload", p.path), In: p.path, Where: p.where()}
 	_, body.Name = space.Split(p.path)
 	if body.Name == "" {
-		body.Name = p.say("files.title")
+		body.Name = p.Say("files.title")
 	}
-	body.Query = strings.TrimSpace(p.r.URL.Query().Get("q"))
+	body.Query = strings.TrimSpace(p.R.URL.Query().Get("q"))
 	list, err := p.list(body.Query)
 	if err != nil {
 		return err
@@ -115,34 +116,34 @@ func (p place) showFolder(f *form) error {
 	for _, info := range list {
 		body.Lines = append(body.Lines, p.line(info, body.Query != ""))
 	}
-	if body.Pick = p.r.URL.Query().Has("pick") && body.Query == ""; body.Pick {
-		body.Picked = p.r.URL.Query().Get("pick")
+	if body.Pick = p.R.URL.Query().Has("pick") && body.Query == ""; body.Pick {
+		body.Picked = p.R.URL.Query().Get("pick")
 		if body.Folders, err = p.folders(); err != nil {
 			return err
 		}
 	}
-	return p.show("files", page{Title: body.Name, Tab: "files", Form: f, Body: body, Wide: true, Live: body.Where.Growing})
+	return p.Show("files", page.Page{Title: body.Name, Tab: "files", Form: f, Body: body, Wide: true, Live: body.Where.Growing})
 }
 
 // kept says where the files of a space are.
 func (p place) kept(s status.Space) string {
 	switch {
 	case !s.Known:
-		return p.say("kept.unknown")
+		return p.Say("kept.unknown")
 	case s.Waiting > 0:
-		return p.say("kept.waiting", "n", s.Waiting)
+		return p.Say("kept.waiting", "n", s.Waiting)
 	case len(s.Houses) < s.Possible:
-		return p.say("kept.growing", "n", len(s.Houses), "all", s.Possible, "houses", strings.Join(s.Houses, ", "))
+		return p.Say("kept.growing", "n", len(s.Houses), "all", s.Possible, "houses", strings.Join(s.Houses, ", "))
 	}
-	return p.say("kept.houses", "n", len(s.Houses), "houses", strings.Join(s.Houses, ", "))
+	return p.Say("kept.houses", "n", len(s.Houses), "houses", strings.Join(s.Houses, ", "))
 }
 
 // list returns a folder, folders first, or what a search finds.
 func (p place) list(query string) ([]space.Info, error) {
 	if query != "" {
-		return p.fs.Search(p.r.Context(), query, maxFound)
+		return p.fs.Search(p.R.Context(), query, maxFound)
 	}
-	list, err := p.fs.List(p.r.Context(), p.path)
+	list, err := p.fs.List(p.R.Context(), p.path)
 	slices.SortStableFunc(list, func(a, b space.Info) int {
 		if a.Dir != b.Dir {
 			return map[bool]int{true: -1, false: 1}[a.Dir]
@@ -154,7 +155,7 @@ func (p place) list(query string) ([]space.Info, error) {
 
 func (p place) line(info space.Info, where bool) line {
 	l := line{Name: info.Name, URL: p.urlOf("/files", info.Path), Get: p.urlOf("/get", info.Path), Zip: p.urlOf("/zip", info.Path), Kind: kindOf(info),
-		Dir: info.Dir, When: p.when(info.ModTime)}
+		Dir: info.Dir, When: p.When(info.ModTime)}
 	if !info.Dir {
 		l.Size = status.Bytes(info.Size)
 	}
@@ -168,7 +169,7 @@ func (p place) line(info space.Info, where bool) line {
 }
 
 func (p place) crumbs() []crumb {
-	list := []crumb{{p.say("files.title"), p.urlOf("/files", "/")}}
+	list := []crumb{{p.Say("files.title"), p.urlOf("/files", "/")}}
 	at := "/"
 	for _, name := range strings.Split(strings.Trim(p.path, "/"), "/") {
 		if name != "" {
@@ -199,7 +200,7 @@ type versionLine struct {
 	Now                         bool
 }
 
-func (p place) showFile(info space.Info, f *form) error {
+func (p place) showFile(info space.Info, f *page.Form) error {
 	dir, _ := space.Split(p.path)
 	media, shown := mediaType(info.Name)
 	body := fileBody{line: p.line(info, false), Crumbs: p.crumbs(), Folder: p.urlOf("/files", dir), In: dir, Where: p.where()}
@@ -211,24 +212,24 @@ func (p place) showFile(info space.Info, f *form) error {
 	}
 	people := p.people()
 	body.Author = people[info.Author]
-	versions, err := p.fs.Versions(p.r.Context(), p.path)
+	versions, err := p.fs.Versions(p.R.Context(), p.path)
 	if err != nil {
 		return err
 	}
 	for _, v := range versions {
 		id := v.Version.String()
-		body.Versions = append(body.Versions, versionLine{ID: id, When: p.when(v.ModTime), Size: status.Bytes(v.Size),
+		body.Versions = append(body.Versions, versionLine{ID: id, When: p.When(v.ModTime), Size: status.Bytes(v.Size),
 			Author: people[v.Author], Now: v.Version == info.Version, Get: body.Get + "?version=" + url.QueryEscape(id)})
 	}
 	if body.Folders, err = p.folders(); err != nil {
 		return err
 	}
-	return p.show("file", page{Title: info.Name, Tab: "files", Form: f, Body: body})
+	return p.Show("file", page.Page{Title: info.Name, Tab: "files", Form: f, Body: body})
 }
 
 // beginning returns the first part of a text, empty when it cannot be read now.
 func (p place) beginning() (text string, cut bool) {
-	file, err := p.fs.Open(p.r.Context(), p.path)
+	file, err := p.fs.Open(p.R.Context(), p.path)
 	if err != nil {
 		return "", false
 	}
@@ -249,7 +250,7 @@ func (q *request) people() map[ident.AccountID]string {
 		return names // a list without names is still a list
 	}
 	for _, a := range accounts {
-		names[a.ID] = fullName(a)
+		names[a.ID] = page.FullName(a)
 	}
 	return names
 }
@@ -258,7 +259,7 @@ func (q *request) people() map[ident.AccountID]string {
 func (p place) folders() (list []string, err error) {
 	list = []string{"/"}
 	for i := 0; i < len(list) && len(list) < maxMoveTo; i++ {
-		infos, err := p.fs.List(p.r.Context(), list[i])
+		infos, err := p.fs.List(p.R.Context(), list[i])
 		if errors.Is(err, space.ErrNotFound) {
 			continue // removed meanwhile
 		}
@@ -293,7 +294,7 @@ func (q *request) removedPage() error {
 	if err != nil {
 		return err
 	}
-	gone, next, err := p.fs.Removed(q.r.Context(), q.r.URL.Query().Get("from"), 100)
+	gone, next, err := p.fs.Removed(q.R.Context(), q.R.URL.Query().Get("from"), 100)
 	if err != nil {
 		return err
 	}
@@ -303,9 +304,9 @@ func (q *request) removedPage() error {
 	}
 	people := q.people()
 	for _, g := range gone {
-		body.Lines = append(body.Lines, removedLine{line: p.line(g.Info, true), Node: g.Node.String(), At: q.when(g.At), By: people[g.By], Refused: g.Refused})
+		body.Lines = append(body.Lines, removedLine{line: p.line(g.Info, true), Node: g.Node.String(), At: q.When(g.At), By: people[g.By], Refused: g.Refused})
 	}
-	return q.show("removed", page{Title: q.say("removed.title"), Tab: "files", Body: body, Wide: true})
+	return q.Show("removed", page.Page{Title: q.Say("removed.title"), Tab: "files", Body: body, Wide: true})
 }
 
 // download sends a file, or a part of it, as it is in one version.
@@ -327,15 +328,15 @@ func (q *request) download() error {
 	}
 	media, shown := mediaType(info.Name)
 	disposition := "inline"
-	if !shown || q.r.URL.Query().Has("save") {
+	if !shown || q.R.URL.Query().Has("save") {
 		disposition = "attachment"
 	}
-	h := q.w.Header()
+	h := q.W.Header()
 	h.Set("Content-Type", media)
 	h.Set("Content-Disposition", disposition+"; filename*=UTF-8''"+strings.ReplaceAll(url.PathEscape(info.Name), "'", "%27"))
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("ETag", info.ETag())
-	http.ServeContent(q.w, q.r, "", info.ModTime, file)
+	http.ServeContent(q.W, q.R, "", info.ModTime, file)
 	return nil
 }

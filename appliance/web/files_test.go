@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -182,31 +181,4 @@ func TestUploadStopsHalfway(t *testing.T) {
 	if body, _ = b.get("/files/ada"); strings.Contains(body, "a.txt") {
 		t.Error("half a file is there")
 	}
-}
-
-// usedWords finds the keys that pages and code ask for.
-func usedWords(t *testing.T) map[string]bool {
-	t.Helper()
-	used := map[string]bool{}
-	inGo := regexp.MustCompile(`(?:say|result)\("([a-z][a-z.-]*[a-z])"|wrong\("[a-z-]+", "([a-z.-]+)"|refuse\(http\.[A-Za-z]+, "([a-z.]+)"|"(error\.[a-z.-]+)"`)
-	inPages := regexp.MustCompile(`say "([a-z.-]+)"|(?:label|hint)=([a-z.-]+)`)
-	for pattern, re := range map[string]*regexp.Regexp{"*.go": inGo, "templates/*.html": inPages, "templates/base/*.html": inPages} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range files {
-			if strings.HasSuffix(name, "_test.go") {
-				continue
-			}
-			b, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range re.FindAllStringSubmatch(string(b), -1) {
-				used[strings.Join(m[1:], "")] = true
-			}
-		}
-	}
-	return used
 }

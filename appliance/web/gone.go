@@ -1,6 +1,7 @@
 package web
 
 import (
+	"redhen/appliance/web/page"
 	"redhen/provision/roster"
 )
 
@@ -15,7 +16,7 @@ func (q *request) lost() (body goneBody, ok bool) {
 	r := q.cfg.Circle.Roster()
 	var lost roster.Box
 	for _, b := range r.Members() {
-		if b.Name == q.r.FormValue("box") && b.ID != q.cfg.Box {
+		if b.Name == q.R.FormValue("box") && b.ID != q.cfg.Box {
 			lost = b
 		}
 	}
@@ -32,42 +33,42 @@ func (q *request) lost() (body goneBody, ok bool) {
 	return body, true
 }
 
-func (q *request) gonePage() error { return q.showGone(newForm(q.r)) }
+func (q *request) gonePage() error { return q.showGone(q.NewForm()) }
 
-func (q *request) showGone(f *form) error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+func (q *request) showGone(f *page.Form) error {
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
 	body, ok := q.lost()
 	if !ok {
-		q.redirect("/circle")
+		q.Redirect("/circle")
 		return nil
 	}
-	return q.show("gone", page{Title: q.say("gone.title"), Tab: "circle", Form: f, Body: body})
+	return q.Show("gone", page.Page{Title: q.Say("gone.title"), Tab: "circle", Form: f, Body: body})
 }
 
 func (q *request) gone() (err error) {
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
 	body, ok := q.lost()
-	if !q.isKeeper() || !ok || !f.needs("password") {
+	if !q.IsKeeper() || !ok || !f.Needs("password") {
 		return q.showGone(f)
 	}
 	more := 0
-	if replacement := f.get("replacement"); replacement != "" {
-		more, err = q.cfg.Circle.Replace(q.r.Context(), body.Box, replacement, q.who.Name, f.get("password"))
+	if replacement := f.Get("replacement"); replacement != "" {
+		more, err = q.cfg.Circle.Replace(q.R.Context(), body.Box, replacement, q.Who.Name, f.Get("password"))
 	} else {
-		more, err = q.cfg.Circle.Gone(q.r.Context(), body.Box, q.who.Name, f.get("password"))
+		more, err = q.cfg.Circle.Gone(q.R.Context(), body.Box, q.Who.Name, f.Get("password"))
 	}
 	if err != nil {
-		return q.blamed(f, err, q.showGone, "password")
+		return q.Blamed(f, err, q.showGone, "password")
 	}
-	n := note{Text: q.say("gone.done", "box", body.Box)}
+	n := page.Note{Text: q.Say("gone.done", "box", body.Box)}
 	if more > 0 {
-		n.Text = q.say("gone.more", "n", more)
+		n.Text = q.Say("gone.more", "n", more)
 	}
-	q.tell("/", n)
+	q.Tell("/", n)
 	return nil
 }

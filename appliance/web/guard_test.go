@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 )
 
@@ -96,8 +97,8 @@ func TestHeaders(t *testing.T) {
 
 func TestStatic(t *testing.T) {
 	w := newWorld(t)
-	for name, a := range w.server.pages.assets {
-		res := w.browser().do(httptest.NewRequest("GET", "/static/"+a.hash+"/"+name, nil))
+	for _, name := range w.server.site.Assets() {
+		res := w.browser().do(httptest.NewRequest("GET", name, nil))
 		if res.StatusCode != 200 || !strings.Contains(res.Header.Get("Cache-Control"), "immutable") || res.Header.Get("Content-Type") == "" {
 			t.Errorf("%s: %d %v", name, res.StatusCode, res.Header)
 		}
@@ -111,7 +112,7 @@ func TestLocalPath(t *testing.T) {
 	for to, want := range map[string]string{
 		"/files/ada": "/files/ada", "": "/", "http://evil.example": "/", "//evil.example": "/", `/\evil.example`: "/", "/a\nb": "/", "files": "/",
 	} {
-		if got := localPath(to); got != want {
+		if got := page.LocalPath(to); got != want {
 			t.Errorf("%q: %q, want %q", to, got, want)
 		}
 	}
@@ -124,7 +125,7 @@ func TestRule(t *testing.T) {
 	if rule.NeedsCode(near) || rule.Check(near, "") != nil {
 		t.Error("a neighbour needs the code in the first minutes")
 	}
-	if !rule.NeedsCode(far) || !rule.NeedsCode(netip.Addr{}) || rule.Check(far, "") != ErrCode {
+	if !rule.NeedsCode(far) || !rule.NeedsCode(netip.Addr{}) || rule.Check(far, "") != page.ErrCode {
 		t.Error("a stranger needs none")
 	}
 	now = now.Add(16 * time.Minute)
@@ -132,7 +133,7 @@ func TestRule(t *testing.T) {
 		t.Error("later, the code opens")
 	}
 	for range 4 {
-		if err := rule.Check(near, "guess"); err != ErrCode {
+		if err := rule.Check(near, "guess"); err != page.ErrCode {
 			t.Fatal(err)
 		}
 	}
@@ -145,32 +146,7 @@ func TestRule(t *testing.T) {
 	if err := rule.Check(near, "hen-and-egg"); err != nil {
 		t.Errorf("after the wait: %v", err)
 	}
-	if err := NewRule("", 0, nil).Check(near, ""); err != ErrClosed {
+	if err := NewRule("", 0, nil).Check(near, ""); err != page.ErrClosed {
 		t.Errorf("a box without a code is claimed for ever: %v", err)
-	}
-}
-
-func TestShelf(t *testing.T) {
-	now := time.UnixMilli(1_790_000_000_000)
-	s := newShelf(func() time.Time { return now })
-	id := s.put("ada", "a secret", time.Minute)
-	if got, ok := take[string](s, "ada", id); !ok || got != "a secret" {
-		t.Errorf("%q, %v", got, ok)
-	}
-	if _, ok := take[string](s, "ben", id); ok {
-		t.Error("somebody else's")
-	}
-	if _, ok := take[int](s, "ada", id); ok {
-		t.Error("as something else")
-	}
-	now = now.Add(2 * time.Minute)
-	if _, ok := take[string](s, "ada", id); ok {
-		t.Error("too late")
-	}
-	for range 2 * maxShelf {
-		s.put("ada", 1, time.Minute)
-	}
-	if len(s.items) != maxShelf {
-		t.Errorf("%d things", len(s.items))
 	}
 }

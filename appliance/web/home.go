@@ -4,9 +4,9 @@ import (
 	"html/template"
 	"slices"
 	"strings"
-	"time"
 
 	"redhen/appliance/status"
+	"redhen/appliance/web/page"
 	"redhen/provision/p2p"
 	"redhen/provision/pair"
 )
@@ -16,13 +16,13 @@ func (q *request) front() error {
 	switch {
 	case !q.cfg.Circle.Claimed():
 		return q.hello()
-	case q.who.Account == "" && q.cfg.Circle.Unreceived():
-		q.redirect("/receive")
+	case q.Who.Account == "" && q.cfg.Circle.Unreceived():
+		q.Redirect("/receive")
 		return nil
-	case hostOf(q.r.Host) == commonName:
-		return q.show("landing", page{Title: q.say("landing.title"), Body: landing{q.thisBox(), q.here(), q.nearby()}})
-	case q.who.Account == "":
-		q.redirect("/login")
+	case page.HostOf(q.R.Host) == page.CommonName:
+		return q.Show("landing", page.Page{Title: q.Say("landing.title"), Body: landing{q.ThisBox(), q.Here(), q.nearby()}})
+	case q.Who.Account == "":
+		q.Redirect("/login")
 		return nil
 	}
 	return q.homePage()
@@ -30,7 +30,7 @@ func (q *request) front() error {
 
 // landing is what redhen.local shows: this box, and the others of the house.
 type landing struct {
-	thisBox
+	page.ThisBox
 	Home string
 	Near []nearBox
 }
@@ -74,7 +74,7 @@ const diaryLines = 30
 // rank puts one's own files first and the circle's records last.
 func (q *request) rank(s status.Space) int {
 	switch s.Name {
-	case q.who.Name:
+	case q.Who.Name:
 		return 0
 	case "":
 		return 2
@@ -86,19 +86,19 @@ func (q *request) rank(s status.Space) int {
 type homeRow struct{ House, Box, Reached, Why, Do, Seen, Room string }
 
 func (q *request) home() (h home) {
-	r, err := q.cfg.Status.Report(q.r.Context())
+	r, err := q.cfg.Status.Report(q.R.Context())
 	if err != nil {
 		q.cfg.Logger.Warn("report", "err", err)
 		return h
 	}
-	h = home{Report: r, Known: true, Checked: r.Time.Format("15:04"), Drawing: drawHouses(r, q.pages.words)}
+	h = home{Report: r, Known: true, Checked: r.Time.Format("15:04"), Drawing: drawHouses(r, q.Words)}
 	if _, after, ok := strings.Cut(r.Sentence, ". "); ok {
 		h.Reason = after
 	}
 	h.Spaces = slices.Clone(h.Spaces) // the report is everybody's
 	slices.SortStableFunc(h.Spaces, func(a, b status.Space) int { return q.rank(a) - q.rank(b) })
 	h.tabulate(q)
-	if q.isKeeper() {
+	if q.IsKeeper() {
 		h.Waiting = q.cfg.Desk.Pending()
 	}
 	lines, err := q.cfg.Status.Diary(diaryLines)
@@ -132,9 +132,9 @@ func (h *home) tabulate(q *request) {
 			}
 			switch {
 			case b.Known:
-				row.Seen = q.say("home.now")
+				row.Seen = q.Say("home.now")
 			case !b.LastSeen.IsZero():
-				row.Seen = q.when(b.LastSeen)
+				row.Seen = q.When(b.LastSeen)
 			}
 			h.Rows = append(h.Rows, row)
 		}
@@ -142,32 +142,15 @@ func (h *home) tabulate(q *request) {
 }
 
 func (q *request) homePage() error {
-	return q.show("home", page{Title: q.say("home.title"), Tab: "home", Body: q.home(), Live: true})
+	return q.Show("home", page.Page{Title: q.Say("home.title"), Tab: "home", Body: q.home(), Live: true})
 }
 
 func (q *request) liveHome() error {
-	return q.keepUpToDate(func() (string, <-chan struct{}, error) {
-		html, err := q.part("home", "live", q.home())
+	return q.KeepUpToDate(func() (string, <-chan struct{}, error) {
+		html, err := q.Part("home", "live", q.home())
 		return html, nil, err
 	})
 }
-
-// isKeeper reports whether the person keeps a box of the circle.
-func (q *request) isKeeper() bool {
-	r := q.cfg.Circle.Roster()
-	if r == nil {
-		return false
-	}
-	for _, b := range r.Members() {
-		if b.Keeper == q.who.Account {
-			return true
-		}
-	}
-	return false
-}
-
-// when tells a moment on a page.
-func (q *request) when(t time.Time) string { return status.When(t, q.cfg.Now()) }
 
 // spaceNamed finds a space in a report.
 func spaceNamed(r status.Report, name string) (status.Space, bool) {

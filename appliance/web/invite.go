@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"time"
 
+	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 	"redhen/provision/pair"
 	"redhen/provision/qr"
@@ -19,16 +20,16 @@ type inviteBody struct {
 type openTicket struct{ ID, Until string }
 
 func (q *request) inviteBoxPage() error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
 	body := inviteBody{Waiting: q.cfg.Desk.Pending()}
 	for _, t := range q.cfg.Desk.Tickets() {
 		if t.State == pair.Open && t.Expires.After(q.cfg.Now()) {
-			body.Open = append(body.Open, openTicket{t.ID, q.when(t.Expires)})
+			body.Open = append(body.Open, openTicket{t.ID, q.When(t.Expires)})
 		}
 	}
-	return q.show("invite-box", page{Title: q.say("invite.box.title"), Tab: "circle", Body: body, Live: true})
+	return q.Show("invite-box", page.Page{Title: q.Say("invite.box.title"), Tab: "circle", Body: body, Live: true})
 }
 
 // shownTicket is an invite that this person made.
@@ -39,8 +40,8 @@ type shownTicket struct {
 }
 
 func (q *request) inviteBox() error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
 	t, err := q.cfg.Circle.InviteBox(0)
 	if err != nil {
@@ -52,7 +53,7 @@ func (q *request) inviteBox() error {
 	}
 	until := q.cfg.Now().Add(pair.ScreenTTL)
 	shown := shownTicket{ID: t.ID(), Link: t.Link(), Text: t.Text(), Until: until.Format("15:04"), Expires: until, QR: template.HTML(code.SVG())}
-	q.redirect("/invite/box/" + q.shelf.put(q.who.Account, shown, pair.ScreenTTL))
+	q.Redirect("/invite/box/" + q.Shelf.Put(q.Who.Account, shown, pair.ScreenTTL))
 	return nil
 }
 
@@ -63,77 +64,77 @@ type ticketBody struct {
 }
 
 func (q *request) ticketPage() error {
-	t, ok := take[shownTicket](q.shelf, q.who.Account, q.r.PathValue("id"))
+	t, ok := page.Take[shownTicket](q.Shelf, q.Who.Account, q.R.PathValue("id"))
 	if !ok {
-		q.redirect("/invite/box")
+		q.Redirect("/invite/box")
 		return nil
 	}
-	return q.show("ticket", page{Title: q.say("invite.box.title"), Tab: "circle", Body: ticketBody{t, q.cfg.Desk.Pending()}, Live: true})
+	return q.Show("ticket", page.Page{Title: q.Say("invite.box.title"), Tab: "circle", Body: ticketBody{t, q.cfg.Desk.Pending()}, Live: true})
 }
 
 func (q *request) liveWaiting() error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
-	return q.keepUpToDate(func() (string, <-chan struct{}, error) {
-		html, err := q.part("ticket", "waiting", q.cfg.Desk.Pending())
+	return q.KeepUpToDate(func() (string, <-chan struct{}, error) {
+		html, err := q.Part("ticket", "waiting", q.cfg.Desk.Pending())
 		return html, nil, err
 	})
 }
 
 // answerBox lets a waiting box in, or does not.
 func (q *request) answerBox() error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	box := ident.BoxID(f.get("which"))
+	box := ident.BoxID(f.Get("which"))
 	name := string(box)
 	for _, p := range q.cfg.Desk.Pending() {
 		if p.Box == box {
 			name = p.Application.BoxName
 		}
 	}
-	if f.get("say") == "yes" {
-		err = q.cfg.Desk.Approve(q.r.Context(), box)
+	if f.Get("say") == "yes" {
+		err = q.cfg.Desk.Approve(q.R.Context(), box)
 	} else {
 		err = q.cfg.Desk.Reject(box)
 	}
 	if errors.Is(err, pair.ErrNotPending) {
-		q.tell("/invite/box", note{Text: q.say("answer.gone"), Bad: true})
+		q.Tell("/invite/box", page.Note{Text: q.Say("answer.gone"), Bad: true})
 		return nil
 	}
 	if err != nil {
-		_, text, ok := q.pages.words.blame(err)
+		_, text, ok := page.Blame(q.Words, err)
 		if !ok {
 			q.cfg.Logger.Error("answer a box", "box", box.Short(), "err", err)
-			text = q.say("answer.failed")
+			text = q.Say("answer.failed")
 		}
-		q.tell("/invite/box", note{Text: text, Bad: true})
+		q.Tell("/invite/box", page.Note{Text: text, Bad: true})
 		return nil
 	}
-	if f.get("say") == "yes" {
-		q.tell("/", note{Text: q.say("answer.yes", "box", name)})
+	if f.Get("say") == "yes" {
+		q.Tell("/", page.Note{Text: q.Say("answer.yes", "box", name)})
 		return nil
 	}
-	q.tell("/invite/box", note{Text: q.say("answer.no", "box", name)})
+	q.Tell("/invite/box", page.Note{Text: q.Say("answer.no", "box", name)})
 	return nil
 }
 
 func (q *request) revokeTicket() error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	if err := q.cfg.Desk.Revoke(f.get("ticket")); err != nil && !errors.Is(err, pair.ErrNoTicket) {
+	if err := q.cfg.Desk.Revoke(f.Get("ticket")); err != nil && !errors.Is(err, pair.ErrNoTicket) {
 		return err
 	}
-	q.tell("/invite/box", note{Text: q.say("invite.revoked")})
+	q.Tell("/invite/box", page.Note{Text: q.Say("invite.revoked")})
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/web/page"
 	"redhen/provision/pair"
 	"redhen/provision/qr"
 	"redhen/provision/ticket"
@@ -20,7 +21,7 @@ type joining struct {
 
 	mu     sync.Mutex // guards what follows
 	busy   bool
-	form   *form // as it was filled in
+	form   map[string]string // as it was filled in
 	now    pair.Progress
 	err    error
 	stop   func()        // ends the try that is under way; nil until it has begun
@@ -47,7 +48,7 @@ func (j *joining) update(fn func()) {
 
 // state returns how it stands, the form, a channel that is closed at the next change,
 // and why the last try ended.
-func (j *joining) state() (joiningBody, *form, <-chan struct{}, error) {
+func (j *joining) state() (joiningBody, map[string]string, <-chan struct{}, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b := joiningBody{Begun: j.form != nil, Failed: j.err != nil, Stage: j.now.Stage, Circle: j.now.CircleName, Inviter: j.now.Inviter, Words: j.now.Words,
@@ -105,18 +106,18 @@ func (q *request) joinPage() error {
 	_, filled, _, err := q.join.state()
 	f := q.namedForm()
 	if filled != nil && err != nil {
-		f = &form{words: q.pages.words, values: filled.values, Errors: map[string]string{}}
+		f = q.FormOf(filled)
 		switch {
 		case errors.Is(err, context.Canceled): // the person did that
-		case !f.blame(err, "ticket", "house", "box", "login", "password"):
-			f.Error = q.say("error.join")
+		case !f.Blame(err, "ticket", "house", "box", "login", "password"):
+			f.Error = q.Say("error.join")
 		}
 	}
 	return q.showJoin(f)
 }
 
-func (q *request) showJoin(f *form) error {
-	return q.show("join", page{Title: q.say("join.title"), Form: f, Body: q.claimBody()})
+func (q *request) showJoin(f *page.Form) error {
+	return q.Show("join", page.Page{Title: q.Say("join.title"), Form: f, Body: q.claimBody()})
 }
 
 // joinPhoto reads the ticket from a photo of its code.
@@ -124,39 +125,39 @@ func (q *request) joinPhoto() error {
 	if q.cfg.Circle.Claimed() {
 		return q.alreadyClaimed()
 	}
-	f := &form{words: q.pages.words, values: map[string]string{}, Errors: map[string]string{}}
+	f := q.FormOf(nil)
 	part, err := q.filePart()
 	if err != nil {
-		f.wrong("photo", "need.photo")
+		f.Wrong("photo", "need.photo")
 		return q.showJoin(f)
 	}
 	select {
 	case q.photo <- struct{}{}: // one at a time: a photo takes much memory
 		defer func() { <-q.photo }()
-	case <-q.r.Context().Done():
-		return q.r.Context().Err()
+	case <-q.R.Context().Done():
+		return q.R.Context().Err()
 	}
 	text, err := qr.Decode(part)
 	if err == nil {
 		_, err = ticket.Parse(text)
 	}
 	if err != nil {
-		if !f.blame(err, "photo") {
-			f.wrong("photo", "error.no-code")
+		if !f.Blame(err, "photo") {
+			f.Wrong("photo", "error.no-code")
 		} else if f.Error != "" || f.Errors["photo"] == "" {
 			f.Error = ""
-			f.wrong("photo", "error.no-ticket")
+			f.Wrong("photo", "error.no-ticket")
 		}
 		return q.showJoin(f)
 	}
-	f.values["ticket"] = text
+	f.Values["ticket"] = text
 	return q.showJoin(f)
 }
 
 // filePart returns the first file of an upload.
 func (q *request) filePart() (*multipart.Part, error) {
-	q.r.Body = http.MaxBytesReader(q.w, q.r.Body, qr.MaxBytes+maxForm)
-	mr, err := q.r.MultipartReader()
+	q.R.Body = http.MaxBytesReader(q.W, q.R.Body, qr.MaxBytes+page.MaxForm)
+	mr, err := q.R.MultipartReader()
 	if err != nil {
 		return nil, err
 	}
@@ -175,41 +176,41 @@ func (q *request) startJoin() error {
 	if q.cfg.Circle.Claimed() {
 		return q.alreadyClaimed()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
 	place, person, ok := q.placeAndPerson(f)
-	place.SameHouse = f.get("same") != ""
-	if !f.needs("ticket") || !ok {
+	place.SameHouse = f.Get("same") != ""
+	if !f.Needs("ticket") || !ok {
 		return q.showJoin(f)
 	}
-	if _, err := ticket.Parse(f.get("ticket")); err != nil {
-		return q.blamed(f, err, q.showJoin, "ticket")
+	if _, err := ticket.Parse(f.Get("ticket")); err != nil {
+		return q.Blamed(f, err, q.showJoin, "ticket")
 	}
-	if err := q.cfg.Claim.Check(q.from(), f.get("code")); err != nil {
-		return q.blamed(f, err, q.showJoin, "code")
+	if err := q.cfg.Claim.Check(q.From(), f.Get("code")); err != nil {
+		return q.Blamed(f, err, q.showJoin, "code")
 	}
-	return q.beginJoin(f, attempt{f.get("ticket"), place, person})
+	return q.beginJoin(f, attempt{f.Get("ticket"), place, person})
 }
 
-func (q *request) beginJoin(f *form, a attempt) error {
-	kept := &form{values: maps.Clone(f.values)}
-	delete(kept.values, "password")
+func (q *request) beginJoin(f *page.Form, a attempt) error {
+	kept := maps.Clone(f.Values)
+	delete(kept, "password")
 	if q.join.begin(kept) {
 		select {
 		case q.join.start <- a:
-		case <-q.r.Context().Done():
+		case <-q.R.Context().Done():
 			q.join.update(func() { q.join.busy = false })
-			return q.r.Context().Err()
+			return q.R.Context().Err()
 		}
 	}
-	q.redirect("/joining")
+	q.Redirect("/joining")
 	return nil
 }
 
 // begin notes a new try, false while one is under way.
-func (j *joining) begin(filled *form) (begun bool) {
+func (j *joining) begin(filled map[string]string) (begun bool) {
 	j.update(func() {
 		if begun = !j.busy; begun {
 			j.busy, j.form, j.err, j.now = true, filled, nil, pair.Progress{}
@@ -228,7 +229,7 @@ func (q *request) stopJoin() error {
 	if stop != nil {
 		stop()
 	}
-	q.redirect("/p")
+	q.Redirect("/p")
 	return nil
 }
 
@@ -236,22 +237,22 @@ func (q *request) joiningPage() error {
 	b, _ := q.joinState()
 	switch {
 	case b.Failed && !b.Done, !b.Begun && !b.Done:
-		q.redirect("/p")
+		q.Redirect("/p")
 		return nil
 	}
-	return q.show("joining", page{Title: q.say("joining.title"), Body: b, Live: true})
+	return q.Show("joining", page.Page{Title: q.Say("joining.title"), Body: b, Live: true})
 }
 
 func (q *request) joinState() (joiningBody, <-chan struct{}) {
 	b, _, change, _ := q.join.state()
-	b.Done, b.Home = q.cfg.Circle.Claimed() && !b.Failed, q.here()+"/login"
+	b.Done, b.Home = q.cfg.Circle.Claimed() && !b.Failed, q.Here()+"/login"
 	return b, change
 }
 
 func (q *request) liveJoining() error {
-	return q.keepUpToDate(func() (string, <-chan struct{}, error) {
+	return q.KeepUpToDate(func() (string, <-chan struct{}, error) {
 		b, change := q.joinState()
-		html, err := q.part("joining", "live", b)
+		html, err := q.Part("joining", "live", b)
 		return html, change, err
 	})
 }

@@ -29,7 +29,7 @@ func TestHousesAreCountedUp(t *testing.T) {
 	has(t, b.liveOnce("/live/where/ada/hens.txt"), "is not in reach", `class="egg"`)
 	clear(w.away)
 	has(t, b.liveOnce("/live/kept/ada"), "Everything here is in 2 houses")
-	if body := b.liveOnce("/live/kept/ben"); len(body) == 0 || w.server.live.Load() != 0 {
+	if body := b.liveOnce("/live/kept/ben"); len(body) == 0 || w.server.site.Live() != 0 {
 		t.Errorf("somebody else’s: %q", body)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/appliance/web/page"
 	"redhen/raftnode/directory"
 )
 
@@ -22,58 +23,58 @@ type meBody struct {
 
 type deviceLine struct{ ID, Name, Since string }
 
-func (q *request) mePage() error { return q.showMe(newForm(q.r), "") }
+func (q *request) mePage() error { return q.showMe(q.NewForm(), "") }
 
-func (q *request) showMe(f *form, which string) error {
-	acc, err := q.cfg.Circle.Account(q.who.Name)
+func (q *request) showMe(f *page.Form, which string) error {
+	acc, err := q.cfg.Circle.Account(q.Who.Name)
 	if err != nil {
 		return err
 	}
-	body := meBody{Name: fullName(acc), Login: acc.Name, Address: q.davAddress(), Which: which}
+	body := meBody{Name: page.FullName(acc), Login: acc.Name, Address: q.davAddress(), Which: which}
 	if body.Copies, err = q.cfg.Circle.Copies(acc.Name); err != nil {
 		return err
 	}
 	for n := range directory.MaxCopies {
 		body.Counts = append(body.Counts, n+1)
 	}
-	if q.keepsThis() {
-		body.Box = q.thisBox().Box
+	if q.KeepsThis() {
+		body.Box = q.ThisBox().Box
 	}
 	for _, d := range acc.Devices {
-		body.Devices = append(body.Devices, deviceLine{d.ID, d.Name, q.when(time.UnixMilli(d.Created))})
+		body.Devices = append(body.Devices, deviceLine{d.ID, d.Name, q.When(time.UnixMilli(d.Created))})
 	}
-	return q.show("me", page{Title: q.say("me.title"), Tab: "me", Form: f, Body: body})
+	return q.Show("me", page.Page{Title: q.Say("me.title"), Tab: "me", Form: f, Body: body})
 }
 
-func (q *request) davAddress() string { return q.here() + "/dav/" + url.PathEscape(q.who.Name) + "/" }
+func (q *request) davAddress() string { return q.Here() + "/dav/" + url.PathEscape(q.Who.Name) + "/" }
 
 func (q *request) changePassword() error {
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	again := func(f *form) error { return q.showMe(f, "password") }
-	if !f.needs("old-password", "password") {
+	again := func(f *page.Form) error { return q.showMe(f, "password") }
+	if !f.Needs("old-password", "password") {
 		return again(f)
 	}
-	ctx := account.WithSource(q.r.Context(), q.from())
-	if err := q.cfg.Circle.SetPassword(ctx, q.who.Name, f.get("old-password"), f.get("password")); err != nil {
-		field, text, ok := q.pages.words.blame(err)
+	ctx := account.WithSource(q.R.Context(), q.From())
+	if err := q.cfg.Circle.SetPassword(ctx, q.Who.Name, f.Get("old-password"), f.Get("password")); err != nil {
+		field, text, ok := page.Blame(q.Words, err)
 		if !ok {
 			return err
 		}
-		if key := "error.old-password"; text == q.say("error.wrong") {
-			field, text = "old-password", q.say(key)
+		if key := "error.old-password"; text == q.Say("error.wrong") {
+			field, text = "old-password", q.Say(key)
 		}
 		f.Errors[field] = text
 		return again(f)
 	}
 	// All sessions have ended, this one too.
-	if err := q.enter(q.who.Name, f.get("password")); err != nil {
-		q.redirect("/login")
+	if err := q.enter(q.Who.Name, f.Get("password")); err != nil {
+		q.Redirect("/login")
 		return nil
 	}
-	q.tell("/me", note{Text: q.say("me.password.done")})
+	q.Tell("/me", page.Note{Text: q.Say("me.password.done")})
 	return nil
 }
 
@@ -81,40 +82,40 @@ func (q *request) changePassword() error {
 type newDevice struct{ Label, Login, Password, Address, Host string }
 
 func (q *request) addDevice() error {
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	if !f.needs("device") {
+	if !f.Needs("device") {
 		return q.showMe(f, "device")
 	}
-	_, password, err := q.cfg.Circle.AddDevice(q.r.Context(), q.who.Name, f.get("device"))
+	_, password, err := q.cfg.Circle.AddDevice(q.R.Context(), q.Who.Name, f.Get("device"))
 	if err != nil {
-		again := func(f *form) error { return q.showMe(f, "device") }
-		return q.blamed(f, err, again, "device")
+		again := func(f *page.Form) error { return q.showMe(f, "device") }
+		return q.Blamed(f, err, again, "device")
 	}
-	d := newDevice{f.get("device"), q.who.Name, password, q.davAddress(), hostOf(q.here()[len("http://"):])}
-	q.redirect("/me/devices/" + q.shelf.put(q.who.Account, d, keptFor))
+	d := newDevice{f.Get("device"), q.Who.Name, password, q.davAddress(), page.HostOf(q.Here()[len("http://"):])}
+	q.Redirect("/me/devices/" + q.Shelf.Put(q.Who.Account, d, keptFor))
 	return nil
 }
 
 func (q *request) devicePage() error {
-	d, ok := take[newDevice](q.shelf, q.who.Account, q.r.PathValue("id"))
+	d, ok := page.Take[newDevice](q.Shelf, q.Who.Account, q.R.PathValue("id"))
 	if !ok {
-		q.redirect("/me")
+		q.Redirect("/me")
 		return nil
 	}
-	return q.show("device", page{Title: q.say("device.title"), Tab: "me", Body: d})
+	return q.Show("device", page.Page{Title: q.Say("device.title"), Tab: "me", Body: d})
 }
 
 func (q *request) removeDevice() error {
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	if err := q.cfg.Circle.RemoveDevice(q.r.Context(), q.who.Name, f.get("which")); err != nil {
+	if err := q.cfg.Circle.RemoveDevice(q.R.Context(), q.Who.Name, f.Get("which")); err != nil {
 		return err
 	}
-	q.tell("/me", note{Text: q.say("me.device.removed")})
+	q.Tell("/me", page.Note{Text: q.Say("me.device.removed")})
 	return nil
 }

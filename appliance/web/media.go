@@ -61,13 +61,13 @@ func kindOf(info space.Info) string {
 
 // open opens the version that the address asks for, else the newest.
 func (p place) open() (*space.File, error) {
-	v := p.r.URL.Query().Get("version")
+	v := p.R.URL.Query().Get("version")
 	if v == "" {
-		return p.fs.Open(p.r.Context(), p.path)
+		return p.fs.Open(p.R.Context(), p.path)
 	}
 	id, err := catalog.ParseWriteID(v)
 	if err != nil {
 		return nil, space.ErrNotFound
 	}
-	return p.fs.OpenVersion(p.r.Context(), p.path, id)
+	return p.fs.OpenVersion(p.R.Context(), p.path, id)
 }

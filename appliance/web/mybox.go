@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"redhen/appliance/status"
+	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 	"redhen/raftnode/directory"
 )
@@ -16,7 +17,7 @@ const gigabyte = 1_000_000_000
 
 // boxBody is the page of a keeper's own box.
 type boxBody struct {
-	thisBox
+	page.ThisBox
 	Used, Given string // Given is in gigabytes, empty for no limit
 	Known       bool
 	People      []hosted
@@ -28,21 +29,11 @@ type hosted struct {
 	Refused     bool
 }
 
-// keepsThis reports whether the person keeps the box that answers.
-func (q *request) keepsThis() bool {
-	r := q.cfg.Circle.Roster()
-	if r == nil {
-		return false
-	}
-	own, ok := r.Box(q.cfg.Box)
-	return ok && own.Keeper == q.who.Account
-}
+func (q *request) boxPage() error { return q.showBox(q.NewForm()) }
 
-func (q *request) boxPage() error { return q.showBox(newForm(q.r)) }
-
-func (q *request) showBox(f *form) error {
-	if !q.keepsThis() {
-		return q.notYourBox()
+func (q *request) showBox(f *page.Form) error {
+	if !q.KeepsThis() {
+		return q.NotYourBox()
 	}
 	wishes, err := q.cfg.Circle.BoxWishes()
 	if err != nil {
@@ -52,16 +43,16 @@ func (q *request) showBox(f *form) error {
 	if err != nil {
 		return err
 	}
-	body := boxBody{thisBox: q.thisBox()}
+	body := boxBody{ThisBox: q.ThisBox()}
 	if wishes.Given > 0 {
 		body.Given = strconv.FormatFloat(float64(wishes.Given)/gigabyte, 'f', -1, 64)
 	}
 	for _, a := range accounts {
-		if a.ID != q.who.Account {
-			body.People = append(body.People, hosted{a.Name, fullName(a), slices.Contains(wishes.Refuses, a.ID)})
+		if a.ID != q.Who.Account {
+			body.People = append(body.People, hosted{a.Name, page.FullName(a), slices.Contains(wishes.Refuses, a.ID)})
 		}
 	}
-	if r, err := q.cfg.Status.Report(q.r.Context()); err == nil {
+	if r, err := q.cfg.Status.Report(q.R.Context()); err == nil {
 		for _, h := range r.Houses {
 			for _, b := range h.Boxes {
 				if b.ID == q.cfg.Box && b.Known {
@@ -70,38 +61,32 @@ func (q *request) showBox(f *form) error {
 			}
 		}
 	}
-	return q.show("mybox", page{Title: q.say("box.title"), Tab: "me", Form: f, Body: body})
-}
-
-// notYourBox says whose box this is.
-func (q *request) notYourBox() error {
-	return q.show("message", page{Title: q.say("box.title"), Tab: "me", Body: message{
-		Title: q.say("box.not-yours"), Text: q.say("box.not-yours.text", "box", q.thisBox().Box), Link: "/me", LinkText: q.say("back.me")}})
+	return q.Show("mybox", page.Page{Title: q.Say("box.title"), Tab: "me", Form: f, Body: body})
 }
 
 // wishes notes what the keeper decided: room, and whose files are not held.
 func (q *request) wishes() error {
-	if !q.keepsThis() {
-		return q.notYourBox()
+	if !q.KeepsThis() {
+		return q.NotYourBox()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	given, ok := parseRoom(f.get("given"))
+	given, ok := parseRoom(f.Get("given"))
 	if !ok {
-		f.wrong("given", "need.given")
+		f.Wrong("given", "need.given")
 		return q.showBox(f)
 	}
-	refuses, err := q.refused(q.r.Form["hold"])
+	refuses, err := q.refused(q.R.Form["hold"])
 	if err != nil {
 		return err
 	}
-	err = q.cfg.Circle.Wish(q.r.Context(), q.who.Account, func(s *directory.BoxSettings) { s.Given, s.Refuses = given, refuses })
+	err = q.cfg.Circle.Wish(q.R.Context(), q.Who.Account, func(s *directory.BoxSettings) { s.Given, s.Refuses = given, refuses })
 	if err != nil {
-		return q.blamed(f, err, q.showBox)
+		return q.Blamed(f, err, q.showBox)
 	}
-	q.tell("/box", note{Text: q.say("box.done")})
+	q.Tell("/box", page.Note{Text: q.Say("box.done")})
 	return nil
 }
 
@@ -109,7 +94,7 @@ func (q *request) wishes() error {
 func (q *request) refused(ticked []string) (list []ident.AccountID, err error) {
 	accounts, err := q.cfg.Circle.Accounts()
 	for _, a := range accounts {
-		if a.ID != q.who.Account && !slices.Contains(ticked, a.Name) {
+		if a.ID != q.Who.Account && !slices.Contains(ticked, a.Name) {
 			list = append(list, a.ID)
 		}
 	}
@@ -130,19 +115,19 @@ func parseRoom(s string) (bytes int64, ok bool) {
 
 // setCopies says in how many houses a person wants their files.
 func (q *request) setCopies() error {
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	again := func(f *form) error { return q.showMe(f, "copies") }
-	n, err := strconv.Atoi(f.get("copies"))
+	again := func(f *page.Form) error { return q.showMe(f, "copies") }
+	n, err := strconv.Atoi(f.Get("copies"))
 	if err != nil || n < 1 || n > directory.MaxCopies {
-		f.wrong("copies", "need.copies")
+		f.Wrong("copies", "need.copies")
 		return again(f)
 	}
-	if err := q.cfg.Circle.SetCopies(q.r.Context(), q.who.Name, n); err != nil {
-		return q.blamed(f, err, again)
+	if err := q.cfg.Circle.SetCopies(q.R.Context(), q.Who.Name, n); err != nil {
+		return q.Blamed(f, err, again)
 	}
-	q.tell("/me", note{Text: q.say("me.copies.done", "n", n)})
+	q.Tell("/me", page.Note{Text: q.Say("me.copies.done", "n", n)})
 	return nil
 }

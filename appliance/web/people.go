@@ -7,6 +7,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 	"redhen/provision/qr"
 	"redhen/raftnode/directory"
@@ -43,18 +44,15 @@ func (q *request) circlePage() error {
 	if err != nil {
 		return err
 	}
-	names := map[ident.AccountID]string{}
-	for _, a := range accounts {
-		names[a.ID] = fullName(a)
-	}
-	body := circleBody{Keeper: q.isKeeper()}
+	names := page.People(accounts)
+	body := circleBody{Keeper: q.IsKeeper()}
 	keeps := map[ident.AccountID]string{}
 	r := q.cfg.Circle.Roster()
 	for _, h := range r.Houses() {
 		line := houseBoxes{Name: h.Name}
 		for _, id := range h.Boxes {
 			b, _ := r.Box(id)
-			line.Boxes = append(line.Boxes, boxLine{b.Name, names[b.Keeper], b.ID == q.cfg.Box, b.Keeper == q.who.Account})
+			line.Boxes = append(line.Boxes, boxLine{b.Name, names[b.Keeper], b.ID == q.cfg.Box, b.Keeper == q.Who.Account})
 			if keeps[b.Keeper] != "" {
 				keeps[b.Keeper] += ", "
 			}
@@ -67,34 +65,21 @@ func (q *request) circlePage() error {
 	}
 	body.Count, body.Most = len(accounts)+len(body.Open), circle.MaxPeople
 	for _, a := range accounts {
-		body.People = append(body.People, person{Name: fullName(a), Login: a.Name, Keeps: keeps[a.ID],
-			InvitedBy: names[a.InvitedBy], You: a.ID == q.who.Account})
+		body.People = append(body.People, person{Name: page.FullName(a), Login: a.Name, Keeps: keeps[a.ID],
+			InvitedBy: names[a.InvitedBy], You: a.ID == q.Who.Account})
 	}
-	return q.show("circle", page{Title: q.say("circle.title"), Tab: "circle", Body: body})
-}
-
-func fullName(a directory.Account) string {
-	if a.FullName != "" {
-		return a.FullName
-	}
-	return a.Name
-}
-
-// keepersOnly tells people without a box whom to ask.
-func (q *request) keepersOnly() error {
-	return q.show("message", page{Title: q.say("keepers.title"), Tab: "circle", Body: message{
-		Title: q.say("keepers.title"), Text: q.say("keepers.text"), Link: "/circle", LinkText: q.say("back.circle")}})
+	return q.Show("circle", page.Page{Title: q.Say("circle.title"), Tab: "circle", Body: body})
 }
 
 func (q *request) invitePersonPage() error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
-	return q.showInvitePerson(newForm(q.r))
+	return q.showInvitePerson(q.NewForm())
 }
 
-func (q *request) showInvitePerson(f *form) error {
-	return q.show("invite-person", page{Title: q.say("invite.person.title"), Tab: "circle", Form: f})
+func (q *request) showInvitePerson(f *page.Form) error {
+	return q.Show("invite-person", page.Page{Title: q.Say("invite.person.title"), Tab: "circle", Form: f})
 }
 
 // invitation is what the inviter hands on.
@@ -105,93 +90,93 @@ type invitation struct {
 }
 
 func (q *request) invitePerson() error {
-	if !q.isKeeper() {
-		return q.keepersOnly()
+	if !q.IsKeeper() {
+		return q.KeepersOnly()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	if !f.needs("person") {
+	if !f.Needs("person") {
 		return q.showInvitePerson(f)
 	}
-	name := f.get("person")
-	inv, err := q.cfg.Circle.InviteAccount(q.r.Context(), q.who.Account, "", name) // they choose their login name
+	name := f.Get("person")
+	inv, err := q.cfg.Circle.InviteAccount(q.R.Context(), q.Who.Account, "", name) // they choose their login name
 	if err != nil {
-		return q.blamed(f, err, q.showInvitePerson, "person")
+		return q.Blamed(f, err, q.showInvitePerson, "person")
 	}
-	link := q.here() + "/welcome/" + inv.Code
+	link := q.Here() + "/welcome/" + inv.Code
 	code, err := qr.Draw(link)
 	if err != nil {
 		return err
 	}
-	kept := invitation{name, link, q.when(inv.Expires), template.HTML(code.SVG()), q.doors("/welcome/" + inv.Code)}
-	q.redirect("/invite/person/" + q.shelf.put(q.who.Account, kept, inv.Expires.Sub(q.cfg.Now())))
+	kept := invitation{name, link, q.When(inv.Expires), template.HTML(code.SVG()), q.doors("/welcome/" + inv.Code)}
+	q.Redirect("/invite/person/" + q.Shelf.Put(q.Who.Account, kept, inv.Expires.Sub(q.cfg.Now())))
 	return nil
 }
 
 func (q *request) invitationPage() error {
-	inv, ok := take[invitation](q.shelf, q.who.Account, q.r.PathValue("id"))
+	inv, ok := page.Take[invitation](q.Shelf, q.Who.Account, q.R.PathValue("id"))
 	if !ok {
-		q.redirect("/invite/person")
+		q.Redirect("/invite/person")
 		return nil
 	}
-	return q.show("invitation", page{Title: q.say("invitation.title", "name", inv.Name), Tab: "circle", Body: inv})
+	return q.Show("invitation", page.Page{Title: q.Say("invitation.title", "name", inv.Name), Tab: "circle", Body: inv})
 }
 
 // welcomeBody is what an invited person reads before they choose a password.
 type welcomeBody struct {
-	thisBox
+	page.ThisBox
 	Code, By string
 }
 
 func (q *request) welcomePage() error {
-	inv, ok := q.cfg.Circle.Invited(q.r.PathValue("code"))
+	inv, ok := q.cfg.Circle.Invited(q.R.PathValue("code"))
 	if !ok {
 		return q.inviteOver()
 	}
-	f := newForm(q.r)
-	f.values["person"], f.values["login"] = inv.FullName, orElse(inv.Name, account.SuggestName(inv.FullName))
+	f := q.NewForm()
+	f.Values["person"], f.Values["login"] = inv.FullName, orElse(inv.Name, account.SuggestName(inv.FullName))
 	return q.showWelcome(f, inv)
 }
 
-func (q *request) showWelcome(f *form, inv directory.Invite) error {
-	body := welcomeBody{thisBox: q.thisBox(), Code: q.r.PathValue("code")}
+func (q *request) showWelcome(f *page.Form, inv directory.Invite) error {
+	body := welcomeBody{ThisBox: q.ThisBox(), Code: q.R.PathValue("code")}
 	if accounts, err := q.cfg.Circle.Accounts(); err == nil {
 		for _, a := range accounts {
 			if a.ID == inv.By {
-				body.By = fullName(a)
+				body.By = page.FullName(a)
 			}
 		}
 	}
-	return q.show("welcome", page{Title: q.say("welcome.title", "circle", body.Circle), Form: f, Body: body})
+	return q.Show("welcome", page.Page{Title: q.Say("welcome.title", "circle", body.Circle), Form: f, Body: body})
 }
 
 func (q *request) inviteOver() error {
-	q.w.WriteHeader(http.StatusGone)
-	return q.show("message", page{Title: q.say("welcome.over"), Body: message{
-		Title: q.say("welcome.over"), Text: q.say("welcome.over.text"), Link: "/login", LinkText: q.say("login.title")}})
+	q.W.WriteHeader(http.StatusGone)
+	return q.Show("message", page.Page{Title: q.Say("welcome.over"), Body: page.Message{
+		Title: q.Say("welcome.over"), Text: q.Say("welcome.over.text"), Link: "/login", LinkText: q.Say("login.title")}})
 }
 
 func (q *request) welcome() error {
-	inv, ok := q.cfg.Circle.Invited(q.r.PathValue("code"))
+	inv, ok := q.cfg.Circle.Invited(q.R.PathValue("code"))
 	if !ok {
 		return q.inviteOver()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
 	if inv.Name != "" {
-		f.values["login"] = inv.Name // the inviter chose it
+		f.Values["login"] = inv.Name // the inviter chose it
 	}
 	p, ok := q.person(f)
 	if !ok {
 		return q.showWelcome(f, inv)
 	}
-	if _, err := q.cfg.Circle.UseInvite(q.r.Context(), q.r.PathValue("code"), circle.Person(p)); err != nil {
-		again := func(f *form) error { return q.showWelcome(f, inv) }
-		return q.blamed(f, err, again, "login", "password")
+	if _, err := q.cfg.Circle.UseInvite(q.R.Context(), q.R.PathValue("code"), circle.Person(p)); err != nil {
+		again := func(f *page.Form) error { return q.showWelcome(f, inv) }
+		return q.Blamed(f, err, again, "login", "password")
 	}
 	return q.arrive(p)
 }

@@ -33,9 +33,9 @@ type pieceAnswer struct {
 }
 
 func (q *request) answerPiece(code int, a pieceAnswer) error {
-	q.w.Header().Set("Content-Type", "application/json")
-	q.w.WriteHeader(code)
-	if err := json.NewEncoder(q.w).Encode(a); err != nil {
+	q.W.Header().Set("Content-Type", "application/json")
+	q.W.WriteHeader(code)
+	if err := json.NewEncoder(q.W).Encode(a); err != nil {
 		return nil // the browser left
 	}
 	return nil
@@ -51,10 +51,10 @@ func (q *request) pieceState(id string, st upload.State, err error) error {
 		a.Again = true
 		return q.answerPiece(http.StatusConflict, a)
 	case errors.Is(err, upload.ErrBusy):
-		a.Again, a.Why = true, q.say("upload.busy")
+		a.Again, a.Why = true, q.Say("upload.busy")
 		return q.answerPiece(http.StatusServiceUnavailable, a)
 	case errors.Is(err, upload.ErrUnknown):
-		a.Why = q.say("upload.unknown")
+		a.Why = q.Say("upload.unknown")
 		return q.answerPiece(http.StatusNotFound, a)
 	}
 	why := space.Explain(err)
@@ -70,16 +70,16 @@ func (q *request) beginUpload() error {
 	if err != nil {
 		return q.pieceState("", upload.State{}, err)
 	}
-	size, err := strconv.ParseInt(q.r.FormValue("size"), 10, 64)
+	size, err := strconv.ParseInt(q.R.FormValue("size"), 10, 64)
 	if err != nil || size < 0 {
 		return q.pieceState("", upload.State{}, space.ErrCut)
 	}
-	f := upload.File{Owner: q.who.Account, Space: p.space, Path: p.path, Size: size}
+	f := upload.File{Owner: q.Who.Account, Space: p.space, Path: p.path, Size: size}
 	var when time.Time
-	if ms, err := strconv.ParseInt(q.r.FormValue("modified"), 10, 64); err == nil && ms > 0 {
+	if ms, err := strconv.ParseInt(q.R.FormValue("modified"), 10, 64); err == nil && ms > 0 {
 		f.Modified, when = ms, time.UnixMilli(ms)
 	}
-	life := context.WithoutCancel(q.r.Context()) // until Run ends
+	life := context.WithoutCancel(q.R.Context()) // until Run ends
 	id, at, err := q.uploads.Begin(life, f, func(ctx context.Context, r io.Reader) (space.Answer, error) {
 		return p.fs.Put(ctx, p.path, r, space.PutOptions{Size: size, ModTime: when})
 	})
@@ -87,44 +87,44 @@ func (q *request) beginUpload() error {
 }
 
 func (q *request) lookUpload() error {
-	id := q.r.PathValue("id")
-	st, err := q.uploads.Look(q.who.Account, id)
+	id := q.R.PathValue("id")
+	st, err := q.uploads.Look(q.Who.Account, id)
 	return q.pieceState(id, st, err)
 }
 
 func (q *request) takePiece() error {
-	id := q.r.PathValue("id")
-	at, err := strconv.ParseInt(q.r.URL.Query().Get("at"), 10, 64)
+	id := q.R.PathValue("id")
+	at, err := strconv.ParseInt(q.R.URL.Query().Get("at"), 10, 64)
 	if err != nil {
 		return q.pieceState(id, upload.State{}, upload.ErrElsewhere)
 	}
-	st, err := q.uploads.Piece(q.r.Context(), q.who.Account, id, at, q.r.Body)
+	st, err := q.uploads.Piece(q.R.Context(), q.Who.Account, id, at, q.R.Body)
 	return q.pieceState(id, st, err)
 }
 
 func (q *request) stopUpload() error {
-	id := q.r.PathValue("id")
-	err := q.uploads.Stop(q.who.Account, id)
+	id := q.R.PathValue("id")
+	err := q.uploads.Stop(q.Who.Account, id)
 	return q.pieceState(id, upload.State{}, err)
 }
 
 // uploaded says what became of uploads in pieces, as of those in a form.
 func (p place) uploaded() error {
-	f, err := p.form()
+	f, err := p.Form()
 	if err != nil {
 		return err
 	}
 	var u uploaded
-	for _, id := range p.r.Form["id"] {
-		if st, err := p.uploads.Look(p.who.Account, id); err == nil && st.Done {
+	for _, id := range p.R.Form["id"] {
+		if st, err := p.uploads.Look(p.Who.Account, id); err == nil && st.Done {
 			u.add(p, st.Answer)
 		}
 	}
-	names, whys := p.r.Form["failed"], p.r.Form["why"]
+	names, whys := p.R.Form["failed"], p.R.Form["why"]
 	for i, name := range names {
 		if i < len(whys) {
 			u.bad = true
-			u.lines = append(u.lines, p.say("upload.failed", "name", name, "why", whys[i]))
+			u.lines = append(u.lines, p.Say("upload.failed", "name", name, "why", whys[i]))
 		}
 	}
 	if u.stored == 0 && !u.bad {

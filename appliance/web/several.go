@@ -5,20 +5,21 @@ import (
 	"strings"
 
 	"redhen/appliance/space"
+	"redhen/appliance/web/page"
 )
 
 // maxPicked bounds what is done to at once.
 const maxPicked = 500
 
 // several does one thing to the files and folders that were ticked.
-func (p place) several(f *form) error {
-	names := p.r.Form["pick"]
-	if joined := f.get("picks"); joined != "" { // of an undo
+func (p place) several(f *page.Form) error {
+	names := p.R.Form["pick"]
+	if joined := f.Get("picks"); joined != "" { // of an undo
 		names = strings.Split(joined, "/")
 	}
 	switch {
 	case len(names) == 0:
-		return p.backTo(p.path, note{Text: p.say("several.none"), Bad: true})
+		return p.backTo(p.path, page.Note{Text: p.Say("several.none"), Bad: true})
 	case len(names) > maxPicked:
 		return space.ErrTooMany
 	}
@@ -26,9 +27,9 @@ func (p place) several(f *form) error {
 	if err != nil {
 		return err
 	}
-	switch f.get("what") {
+	switch f.Get("what") {
 	case "move":
-		return p.moveSeveral(infos, f.get("to"))
+		return p.moveSeveral(infos, f.Get("to"))
 	case "remove":
 		return p.removeSeveral(infos)
 	case "zip":
@@ -44,7 +45,7 @@ func (p place) picked(names []string) (infos []space.Info, err error) {
 		if err := space.CheckName(name); err != nil {
 			return nil, err
 		}
-		info, err := p.fs.Stat(p.r.Context(), space.Join(p.path, name))
+		info, err := p.fs.Stat(p.R.Context(), space.Join(p.path, name))
 		if errors.Is(err, space.ErrNotFound) {
 			continue
 		}
@@ -65,7 +66,7 @@ type tally struct {
 
 func (t *tally) add(p place, info space.Info, a space.Answer, err error) {
 	if err != nil {
-		t.lines = append(t.lines, p.say("upload.failed", "name", info.Name, "why", space.Explain(err).String()))
+		t.lines = append(t.lines, p.Say("upload.failed", "name", info.Name, "why", space.Explain(err).String()))
 		return
 	}
 	if len(t.names) == 0 || a.Kept < t.kept {
@@ -84,15 +85,15 @@ func (p place) moveSeveral(infos []space.Info, dir string) error {
 		if to == p.path {
 			break
 		}
-		a, err := p.fs.Move(p.r.Context(), info.Path, space.Join(to, info.Name), space.MoveOptions{})
+		a, err := p.fs.Move(p.R.Context(), info.Path, space.Join(to, info.Name), space.MoveOptions{})
 		t.add(p, info, a, err)
 	}
 	if len(t.names) == 0 && len(t.lines) == 0 {
-		return p.backTo(p.path, note{Text: p.say("did.nothing")})
+		return p.backTo(p.path, page.Note{Text: p.Say("did.nothing")})
 	}
-	n := p.tallied(t, p.say("several.moved", "n", len(t.names), "name", t.first(), "to", folderName(to, p.say("files.title"))))
+	n := p.tallied(t, p.Say("several.moved", "n", len(t.names), "name", t.first(), "to", folderName(to, p.Say("files.title"))))
 	if len(t.names) > 0 {
-		n.undoBy(p.urlOf("/files", to)+"?do=several", p.say("undo"), "what", "move", "to", p.path, "picks", strings.Join(t.names, "/"))
+		n.UndoBy(p.urlOf("/files", to)+"?do=several", p.Say("undo"), "what", "move", "to", p.path, "picks", strings.Join(t.names, "/"))
 	}
 	return p.backTo(p.path, n)
 }
@@ -101,16 +102,16 @@ func (p place) removeSeveral(infos []space.Info) error {
 	var t tally
 	var nodes []string
 	for _, info := range infos {
-		a, err := p.fs.Remove(p.r.Context(), info.Path, space.WriteOptions{})
+		a, err := p.fs.Remove(p.R.Context(), info.Path, space.WriteOptions{})
 		a.Info.Name = info.Name
 		t.add(p, info, a, err)
 		if err == nil {
 			nodes = append(nodes, info.Node.String())
 		}
 	}
-	n := p.tallied(t, p.say("several.removed", "n", len(t.names), "name", t.first()))
+	n := p.tallied(t, p.Say("several.removed", "n", len(t.names), "name", t.first()))
 	if len(nodes) > 0 {
-		n.undoBy(p.urlOf("/files", p.path)+"?do=undo", p.say("undo"), "node", strings.Join(nodes, " "))
+		n.UndoBy(p.urlOf("/files", p.path)+"?do=undo", p.Say("undo"), "node", strings.Join(nodes, " "))
 	}
 	return p.backTo(p.path, n)
 }
@@ -123,11 +124,11 @@ func (t *tally) first() string {
 	return t.names[0]
 }
 
-// tallied is the note about several things; done says what became of most.
-func (p place) tallied(t tally, done string) note {
-	n := note{Text: done, Bad: len(t.lines) > 0, Lines: t.lines}
+// tallied is the page.Note about several things; done says what became of most.
+func (p place) tallied(t tally, done string) page.Note {
+	n := page.Note{Text: done, Bad: len(t.lines) > 0, Lines: t.lines}
 	if len(t.names) == 0 {
-		n.Text = p.say("several.failed")
+		n.Text = p.Say("several.failed")
 	}
 	return n
 }

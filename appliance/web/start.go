@@ -3,6 +3,7 @@ package web
 import (
 	"redhen/appliance/account"
 	"redhen/appliance/firstboot"
+	"redhen/appliance/web/page"
 )
 
 // start is what the card asks for, zero without one.
@@ -14,36 +15,36 @@ func (q *request) start() firstboot.State {
 }
 
 // namedForm is an empty form with the names that the card gives.
-func (q *request) namedForm() *form {
-	f := newForm(q.r)
+func (q *request) namedForm() *page.Form {
+	f := q.NewForm()
 	names := q.start().Names
-	f.values["circle"], f.values["house"], f.values["login"] = names.Circle, names.House, names.Keeper
+	f.Values["circle"], f.Values["house"], f.Values["login"] = names.Circle, names.House, names.Keeper
 	if names.Box != names.House {
-		f.values["box"] = names.Box
+		f.Values["box"] = names.Box
 	}
 	return f
 }
 
 // hello is the first page of a fresh box: what its card has it do, and what a person can.
 func (q *request) hello() error {
-	return q.show("hello", page{Title: q.say("hello.title"), Body: q.start(), Live: q.start().Doing != firstboot.Nothing})
+	return q.Show("hello", page.Page{Title: q.Say("hello.title"), Body: q.start(), Live: q.start().Doing != firstboot.Nothing})
 }
 
 // liveStart keeps the first page up to date until the box is in a circle.
 func (q *request) liveStart() error {
-	return q.keepUpToDate(func() (string, <-chan struct{}, error) {
+	return q.KeepUpToDate(func() (string, <-chan struct{}, error) {
 		var change <-chan struct{}
 		if q.cfg.Start != nil {
 			change = q.cfg.Start.Changed()
 		}
-		html, err := q.part("hello", "live", q.start())
+		html, err := q.Part("hello", "live", q.start())
 		return html, change, err
 	})
 }
 
 func (q *request) receivePage() error {
 	if !q.cfg.Circle.Claimed() {
-		q.redirect("/")
+		q.Redirect("/")
 		return nil
 	}
 	if !q.cfg.Circle.Unreceived() {
@@ -52,8 +53,8 @@ func (q *request) receivePage() error {
 	return q.showReceive(q.namedForm())
 }
 
-func (q *request) showReceive(f *form) error {
-	return q.show("receive", page{Title: q.say("receive.title"), Form: f, Body: q.thisBox()})
+func (q *request) showReceive(f *page.Form) error {
+	return q.Show("receive", page.Page{Title: q.Say("receive.title"), Form: f, Body: q.ThisBox()})
 }
 
 // receive makes whoever knows the code of the gift card the keeper of the box.
@@ -61,7 +62,7 @@ func (q *request) receive() error {
 	if !q.cfg.Circle.Unreceived() {
 		return q.alreadyClaimed()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
@@ -70,10 +71,10 @@ func (q *request) receive() error {
 		return q.showReceive(f)
 	}
 	if err := q.prove(f); err != nil {
-		return q.blamed(f, err, q.showReceive, "code")
+		return q.Blamed(f, err, q.showReceive, "code")
 	}
-	if err := q.cfg.Circle.Receive(q.r.Context(), person); err != nil {
-		return q.blamed(f, err, q.showReceive, "login", "password")
+	if err := q.cfg.Circle.Receive(q.R.Context(), person); err != nil {
+		return q.Blamed(f, err, q.showReceive, "login", "password")
 	}
 	if q.cfg.Start != nil {
 		q.cfg.Start.Received()
@@ -82,26 +83,26 @@ func (q *request) receive() error {
 }
 
 // prove checks the code of the box; somebody without one never passes.
-func (q *request) prove(f *form) error {
+func (q *request) prove(f *page.Form) error {
 	if q.cfg.Proof == nil {
-		return ErrClosed
+		return page.ErrClosed
 	}
-	return q.cfg.Proof.Check(q.from(), f.get("code"))
+	return q.cfg.Proof.Check(q.From(), f.Get("code"))
 }
 
 func (q *request) presencePage() error {
 	if q.start().Doing != firstboot.AskReset {
 		return q.nothingHere()
 	}
-	return q.showPresence(newForm(q.r))
+	return q.showPresence(q.NewForm())
 }
 
-func (q *request) showPresence(f *form) error {
+func (q *request) showPresence(f *page.Form) error {
 	login, err := q.cfg.Start.Keeper()
 	if err != nil {
 		return err
 	}
-	return q.show("presence", page{Title: q.say("presence.title"), Form: f, Body: login})
+	return q.Show("presence", page.Page{Title: q.Say("presence.title"), Form: f, Body: login})
 }
 
 // presence sets the password of this box's keeper, when the card asked for that and
@@ -110,29 +111,29 @@ func (q *request) presence() error {
 	if q.start().Doing != firstboot.AskReset {
 		return q.nothingHere()
 	}
-	f, err := q.form()
+	f, err := q.Form()
 	if err != nil {
 		return err
 	}
-	if !f.needs("code", "new-password") {
+	if !f.Needs("code", "new-password") {
 		return q.showPresence(f)
 	}
 	login, err := q.cfg.Start.Keeper()
 	if err != nil {
 		return err
 	}
-	if err := account.CheckNewPassword(login, f.get("new-password")); err != nil {
-		if f.blame(err, "password") && f.Errors["password"] != "" {
+	if err := account.CheckNewPassword(login, f.Get("new-password")); err != nil {
+		if f.Blame(err, "password") && f.Errors["password"] != "" {
 			f.Errors["new-password"] = f.Errors["password"]
 		}
 		return q.showPresence(f)
 	}
 	if err := q.prove(f); err != nil {
-		return q.blamed(f, err, q.showPresence, "code")
+		return q.Blamed(f, err, q.showPresence, "code")
 	}
-	if err := q.cfg.Start.Reset(q.r.Context(), f.get("new-password")); err != nil {
-		return q.blamed(f, err, q.showPresence)
+	if err := q.cfg.Start.Reset(q.R.Context(), f.Get("new-password")); err != nil {
+		return q.Blamed(f, err, q.showPresence)
 	}
-	q.redirect("/login")
+	q.Redirect("/login")
 	return nil
 }

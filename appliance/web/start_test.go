@@ -10,6 +10,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/firstboot"
+	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
@@ -168,12 +169,12 @@ func TestTheCodeOfACardClaimsTheBox(t *testing.T) {
 	now := time.Now()
 	r := NewRule("12345678", 0, func() time.Time { return now }).Or(func(code string) bool { return code == "card" })
 	near := netip.MustParseAddr("192.168.1.5")
-	for code, want := range map[string]error{"12345678": nil, "card": nil, "": ErrCode, "other": ErrCode} {
+	for code, want := range map[string]error{"12345678": nil, "card": nil, "": page.ErrCode, "other": page.ErrCode} {
 		if err := r.Check(near, code); err != want {
 			t.Errorf("%q: %v, want %v", code, err, want)
 		}
 	}
-	if err := NewRule("", 0, nil).Check(near, ""); err != ErrClosed {
+	if err := NewRule("", 0, nil).Check(near, ""); err != page.ErrClosed {
 		t.Errorf("without any code: %v", err)
 	}
 }

@@ -5,11 +5,11 @@ package web
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"redhen/appliance/account"
@@ -17,13 +17,18 @@ import (
 	"redhen/appliance/firstboot"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/appliance/web/page"
 	"redhen/appliance/web/upload"
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
 	"redhen/provision/ticket"
 	"redhen/raftnode/directory"
 )
+
+//go:embed templates
+var templates embed.FS
 
 // Circle is what people decide; *circle.Circle does it.
 type Circle interface {
@@ -191,11 +196,9 @@ func (c *Config) validate() error {
 // Server serves the pages. It is safe for concurrent use.
 type Server struct {
 	cfg   Config
-	pages pages
+	site  *page.Site
 	mux   *http.ServeMux
-	shelf *shelf
 	join  *joining
-	live  atomic.Int32 // pages that are kept up to date now
 	photo chan struct{}
 
 	uploads *upload.Uploads
@@ -210,9 +213,12 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), shelf: newShelf(cfg.Now), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now), passes: newPasses(cfg.Now), guesses: newGuesses(cfg.Now)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now), passes: newPasses(cfg.Now), guesses: newGuesses(cfg.Now)}
 	var err error
-	if s.pages, err = loadPages(); err != nil {
+	s.site, err = page.New(page.Config{
+		Box: cfg.Box, Circle: cfg.Circle, Names: cfg.Names, Session: s.session, Logger: cfg.Logger, Now: cfg.Now, Languages: words.All(),
+	}, templates)
+	if err != nil {
 		return nil, err
 	}
 	s.routes()
@@ -233,7 +239,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) routes() {
-	s.mux.Handle("GET /static/{hash}/{name}", http.HandlerFunc(s.static))
+	s.mux.Handle("GET /static/{hash}/{name}", http.HandlerFunc(s.site.Static))
 
 	// A fresh box, a gift, and a forgotten password.
 	s.open("GET /live/start", (*request).liveStart)

@@ -155,7 +155,7 @@ func TestLiveHome(t *testing.T) {
 		}
 	}
 	has(t, body, "Not quite safe yet.")
-	if n := w.server.live.Load(); n != 0 {
+	if n := w.server.site.Live(); n != 0 {
 		t.Errorf("%d pages still live", n)
 	}
 }
@@ -312,45 +312,13 @@ func TestJoinByPhoto(t *testing.T) {
 	has(t, body, "Please choose a picture first.")
 }
 
-// TestWords: every text that is asked for is there, and every text is asked for.
-func TestWords(t *testing.T) {
-	p, err := loadPages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := p.words.say("kept", "n", 1); got != p.words["kept.one"] {
-		t.Errorf("one house: %q", got)
-	}
-	if _, err := parseWords("a = b\na = c"); err == nil {
-		t.Error("a text twice")
-	}
-	used := usedWords(t)
-	for key := range used {
-		if !p.words.has(key) && !strings.HasSuffix(key, ".") {
-			t.Errorf("no text for %q", key)
-		}
-	}
-	for key, text := range p.words {
-		base := strings.TrimSuffix(key, ".one")
-		if !used[base] && !used[key] && !strings.HasPrefix(key, "error.refused.") && !strings.HasPrefix(key, "need.") && !strings.HasPrefix(key, "field.") && !strings.HasPrefix(key, "hint.") {
-			t.Errorf("nobody says %q", key)
-		}
-		for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return strings.ContainsRune(" .,:;!?“”’", r) }) {
-			switch strings.TrimSuffix(word, "s") {
-			case "node", "quorum", "raft", "shard", "replica", "term", "peer", "cluster", "user", "device", "error":
-				t.Errorf("%s says %q", key, word)
-			}
-		}
-	}
-}
-
 // TestPagesFitTheBudget: the first page and all it needs are at most 60 kB.
 func TestPagesFitTheBudget(t *testing.T) {
 	w := newWorld(t)
 	body, _ := w.browser().get("/")
 	n := len(body)
-	for _, a := range w.server.pages.assets {
-		n += len(a.data)
+	for _, a := range w.server.site.Assets() {
+		n += len(w.browser().body(w.browser().do(httptest.NewRequest("GET", a, nil))))
 	}
 	if n > 60<<10 {
 		t.Errorf("%d bytes", n)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"redhen/appliance/status"
+	"redhen/appliance/words"
 )
 
 // whereBody says in which houses a file is.
@@ -27,19 +28,19 @@ type whereRow struct {
 // there, too.
 func (p place) where() (b whereBody) {
 	b.Live = p.urlOf("/live/where", p.path)
-	r, err := p.cfg.Status.Report(p.r.Context())
+	r, err := p.cfg.Status.Report(p.R.Context())
 	if err != nil {
 		p.cfg.Logger.Warn("report", "err", err)
-		b.Words = p.say("kept.unknown")
+		b.Words = p.Say("kept.unknown")
 		return b
 	}
 	s, ok := spaceNamed(r, p.space)
 	if b.Words = p.kept(s); !ok || !s.Known {
-		b.Words = p.say("kept.unknown")
+		b.Words = p.Say("kept.unknown")
 		return b
 	}
 	b.Known, b.Growing = true, !s.Complete()
-	b.Drawing = drawWhere(r, s, p.pages.words)
+	b.Drawing = drawWhere(r, s, p.Words)
 	for _, h := range r.Houses {
 		if row, ok := p.whereRow(s, h); ok {
 			b.Rows = append(b.Rows, row)
@@ -51,20 +52,20 @@ func (p place) where() (b whereBody) {
 // whereRow says whether a house has a space; false for one that is not to have it.
 func (p place) whereRow(s status.Space, h status.House) (whereRow, bool) {
 	if slices.Contains(s.Houses, h.Name) {
-		return whereRow{h.Name, p.say("where.has"), true}, true
+		return whereRow{h.Name, p.Say("where.has"), true}, true
 	}
 	i := slices.IndexFunc(s.Late, func(l status.Late) bool { return l.House == h.Name })
 	switch {
 	case i < 0:
 		return whereRow{}, false
 	case s.Late[i].Away:
-		return whereRow{h.Name, p.say("where.away"), false}, true
+		return whereRow{h.Name, p.Say("where.away"), false}, true
 	}
-	return whereRow{h.Name, p.say("where.growing"), false}, true
+	return whereRow{h.Name, p.Say("where.growing"), false}, true
 }
 
 // drawWhere draws the houses of a circle with one egg for one space.
-func drawWhere(r status.Report, s status.Space, w words) template.HTML {
+func drawWhere(r status.Report, s status.Space, w *words.Words) template.HTML {
 	r.Houses = slices.Clone(r.Houses)
 	list, height := placeHouses(r)
 	for i, h := range list {
@@ -75,7 +76,7 @@ func drawWhere(r status.Report, s status.Space, w words) template.HTML {
 			list[i].nest = 1
 		}
 	}
-	return drawList(list, height, w.say("where.label", "houses", strings.Join(s.Houses, ", ")))
+	return drawList(list, height, w.Say("where.label", "houses", strings.Join(s.Houses, ", ")))
 }
 
 func (q *request) liveWhere() error { return q.livePlace("file", "where") }
@@ -87,8 +88,8 @@ func (q *request) livePlace(name, part string) error {
 	if err != nil {
 		return err
 	}
-	return q.keepUpToDate(func() (string, <-chan struct{}, error) {
-		html, err := q.part(name, part, p.where())
+	return q.KeepUpToDate(func() (string, <-chan struct{}, error) {
+		html, err := q.Part(name, part, p.where())
 		return html, nil, err
 	})
 }

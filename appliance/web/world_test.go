@@ -21,6 +21,7 @@ import (
 	"redhen/appliance/space"
 	"redhen/appliance/space/spacetest"
 	"redhen/appliance/status"
+	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/provision/pair"
@@ -267,6 +268,11 @@ func (w *world) statuses() []raftnode.Status {
 		list[0].Shards = append(list[0].Shards, raftnode.ShardStatus{Shard: id, Leads: true, Term: 2, Members: members})
 	}
 	return list
+}
+
+// request is one for the parts of pages.
+func (w *world) request(method, path string) *page.Request {
+	return w.server.site.Request(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
 }
 
 // browser is a person's browser: it keeps cookies and follows redirects.

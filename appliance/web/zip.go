@@ -18,7 +18,7 @@ func (q *request) asZip() error {
 	if err != nil {
 		return err
 	}
-	info, err := p.fs.Stat(q.r.Context(), p.path)
+	info, err := p.fs.Stat(q.R.Context(), p.path)
 	if err != nil {
 		return err
 	}
@@ -33,17 +33,17 @@ func (q *request) asZip() error {
 // a few chunks. Pictures and films are compressed already, so nothing is compressed.
 // When bytes cannot be read half-way the line is cut, so that the browser says so.
 func (p place) sendZip(name string, infos []space.Info) error {
-	h := p.w.Header()
+	h := p.W.Header()
 	h.Set("Content-Type", "application/zip")
 	h.Set("Content-Disposition", "attachment; filename*=UTF-8''"+strings.ReplaceAll(url.PathEscape(name+".zip"), "'", "%27"))
-	z := zip.NewWriter(p.w)
+	z := zip.NewWriter(p.W)
 	for _, info := range infos {
 		inside := info.Name
 		if info.Path == "/" {
 			inside = ""
 		}
 		if err := p.zipOne(z, info, inside); err != nil {
-			if p.r.Context().Err() == nil {
+			if p.R.Context().Err() == nil {
 				p.cfg.Logger.Warn("zip", "err", err)
 			}
 			panic(http.ErrAbortHandler)
@@ -71,7 +71,7 @@ func (p place) zipOne(z *zip.Writer, info space.Info, inside string) error {
 			return err
 		}
 	}
-	list, err := p.fs.List(p.r.Context(), info.Path)
+	list, err := p.fs.List(p.R.Context(), info.Path)
 	if err != nil && !errors.Is(err, space.ErrNotFound) {
 		return err
 	}
@@ -84,7 +84,7 @@ func (p place) zipOne(z *zip.Writer, info space.Info, inside string) error {
 }
 
 func (p place) zipFile(z *zip.Writer, info space.Info, inside string) error {
-	file, err := p.fs.Open(p.r.Context(), info.Path)
+	file, err := p.fs.Open(p.R.Context(), info.Path)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"redhen/images/debian"
 	"redhen/images/layout"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 	Key ed25519.PrivateKey
 	// Program stands in for redhen, in tests.
 	Program string
+	// Debian has what is taken from there; nil: a Store that follows Debian's updates.
+	Debian *debian.Store
 	// Extra is added to the kernel's command lines.
 	Extra string
 	Log   io.Writer // nil = none
@@ -50,6 +53,9 @@ func (c *Config) validate(ctx context.Context) error {
 	}
 	if c.Log == nil {
 		c.Log = io.Discard
+	}
+	if c.Debian == nil {
+		c.Debian = &debian.Store{Log: c.Log}
 	}
 	if c.Release != "" && c.Number != 0 {
 		return nil
@@ -77,8 +83,8 @@ func (c *Config) about() layout.About {
 	return layout.About{Board: c.Board, Release: c.Release, Number: c.Number, Level: layout.Level}
 }
 
-// Tree has gokrazy build the root of a board's instance and unpacks it at dir, which
-// is not there yet.
+// Tree has gokrazy build the root of a board's instance, unpacks it at dir, which is not
+// there yet, and adds what comes from Debian.
 func Tree(ctx context.Context, c Config, dir string) error {
 	if err := c.validate(ctx); err != nil {
 		return err
@@ -98,7 +104,10 @@ func Tree(ctx context.Context, c Config, dir string) error {
 	if err := run(exec.CommandContext(ctx, "unsquashfs", "-quiet", "-no-progress", "-no-xattrs", "-dest", dir, packed), c.Log); err != nil {
 		return err
 	}
-	return openFolders(dir)
+	if err := openFolders(dir); err != nil {
+		return err
+	}
+	return c.Debian.AddWifi(ctx, c.Board.Arch(), dir)
 }
 
 // openFolders lets the folders of a tree be changed, and removed later.

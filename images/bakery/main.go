@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"redhen/images/bake"
+	"redhen/images/debian"
 	"redhen/images/layout"
 )
 
@@ -50,6 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if c.Key, err = readKey(*key); err != nil {
 			return err
 		}
+		c.Debian = &debian.Store{Log: c.Log, Strict: true} // what is signed is as pinned
 	}
 	for _, name := range strings.Split(*boards, ",") {
 		begin := time.Now()

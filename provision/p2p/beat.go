@@ -62,6 +62,9 @@ func (h *Host) watch(ctx context.Context, wg *sync.WaitGroup) {
 		DisconnectedF: func(_ network.Network, c network.Conn) {
 			h.lentGone(c)
 			h.nudge(boxID(c.RemotePeer()))
+			if h.guests.isRented(boxID(c.RemotePeer())) {
+				poke(h.rents.news)
+			}
 			h.change()
 		},
 	})

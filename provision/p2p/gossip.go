@@ -80,6 +80,7 @@ func (h *Host) receiveBook(_ context.Context, from ident.BoxID, s Stream) {
 	}
 	if news {
 		poke(h.republish)
+		poke(h.rents.news)
 		h.nudgeAll()
 		h.change()
 	}
@@ -97,6 +98,7 @@ func (h *Host) LearnRecord(raw []byte) error {
 	}
 	if fresh {
 		h.newWay(box)
+		poke(h.rents.news)
 		h.change()
 	}
 	return nil

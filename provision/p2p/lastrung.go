@@ -24,11 +24,12 @@ import (
 // none, but for pairing, and for punching a way that needs nobody.
 const (
 	rungGrace    = 20 * time.Second // for a member that could be reached from outside last time
-	rungLook     = time.Second
-	rungAgain    = time.Minute // after strangers did not answer
-	findSoon     = time.Second // for a box that has told nothing: it may be about to
-	findAgain    = time.Minute // for the same box
-	announceHour = time.Hour   // strangers forget
+	rungLook     = time.Second      // while strangers are needed
+	rungIdle     = 10 * time.Second // while they are not
+	rungAgain    = time.Minute      // after strangers did not answer
+	findSoon     = time.Second      // for a box that has told nothing: it may be about to
+	findAgain    = time.Minute      // for the same box
+	announceHour = time.Hour        // strangers forget
 	lentRelays   = 2
 	lentTime     = time.Minute // at least, and twice that at most
 	maxFar       = 8
@@ -88,19 +89,25 @@ func (h *Host) climb(ctx context.Context) {
 	defer h.stepDown()
 	begun := time.Now()
 	for ctx.Err() == nil {
-		wait := rungLook
+		changed, wait := h.Changed(), rungLook
+		if on, _ := h.Strangers(); !on {
+			changed, wait = nil, announceHour
+		}
 		if h.needsStrangers(begun) {
+			changed = nil // looked at often anyway
 			if err := h.askStrangers(ctx); err != nil && ctx.Err() == nil {
 				h.log.Info("strangers do not help", "err", err)
 				wait = rungAgain
 			}
 		} else {
+			wait = max(wait, rungIdle)
 			h.stepDown()
 		}
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-t.C:
+		case <-changed:
 		case <-h.rung.news:
 		}
 		t.Stop()

@@ -187,7 +187,7 @@ func New(cfg Config) (*Host, error) {
 		outside:   make(chan struct{}, 1),
 	}
 	h.guests, h.rung = newGuests(h.self), newRung(cfg.Strangers)
-	h.rents = rents{held: map[Rented]time.Time{}, next: map[Rented]time.Time{}}
+	h.rents = rents{held: map[Rented]time.Time{}, next: map[Rented]time.Time{}, news: make(chan struct{}, 1)}
 	if cfg.RelayFor != nil {
 		h.guests.rent = newRental(cfg.RelayFor)
 	}

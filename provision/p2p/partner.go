@@ -78,6 +78,7 @@ func (h *Host) Leave(to Target) {
 // Anyone, here and through members that relay to us. A later call replaces it.
 func (h *Host) OpenDoor(until time.Time) {
 	h.guests.setDoor(until)
+	poke(h.rung.news)
 	poke(h.republish)
 }
 

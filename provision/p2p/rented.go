@@ -21,6 +21,7 @@ const (
 	maxRented   = 2 // relays in a record
 	maxAllRents = 4 // relays that a box knows of
 	rentedLook  = 5 * time.Second
+	rentedIdle  = 5 * time.Minute  // while no relay is known
 	rentedAgain = 30 * time.Second // after a relay did not take us
 )
 
@@ -70,6 +71,7 @@ type rents struct {
 	chain func() [][]byte // of the circle, as roster encodes changes; nil = none is shown
 	held  map[Rented]time.Time
 	next  map[Rented]time.Time
+	news  chan struct{} // capacity 1: there may be another relay, or one is lost
 }
 
 // UseRelays has the box be reached through rented relays, which know it by the chain of
@@ -78,6 +80,7 @@ func (h *Host) UseRelays(own []Rented, chain func() [][]byte) {
 	h.mu.Lock()
 	h.rents.own, h.rents.chain = slices.Clone(own), chain
 	h.mu.Unlock()
+	poke(h.rents.news)
 }
 
 // HeldRelays returns the rented relays through which this box can be reached now.
@@ -109,22 +112,36 @@ func (h *Host) knownRelays() []Rented {
 
 // keepRented keeps reservations at rented relays until ctx ends.
 func (h *Host) keepRented(ctx context.Context) {
-	for pause(ctx, rentedLook) {
+	for ctx.Err() == nil {
 		known := h.knownRelays()
 		h.guests.setRented(known)
 		for _, r := range known {
-			h.mu.Lock()
-			chain, next := h.rents.chain, h.rents.next[r]
-			h.mu.Unlock()
-			lost := h.h.Network().Connectedness(mustPeer(r.Box)) != network.Connected
-			if lost {
-				h.dropRented(r)
-			}
-			if chain == nil || time.Now().Before(next) {
-				continue
-			}
-			h.rent(ctx, r, chain())
+			h.tendRented(ctx, r)
 		}
+		wait := rentedLook
+		if len(known) == 0 {
+			wait = rentedIdle
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		case <-h.rents.news:
+		}
+		t.Stop()
+	}
+}
+
+// tendRented reserves at a relay when it is time to.
+func (h *Host) tendRented(ctx context.Context, r Rented) {
+	if h.h.Network().Connectedness(mustPeer(r.Box)) != network.Connected {
+		h.dropRented(r)
+	}
+	h.mu.Lock()
+	chain, next := h.rents.chain, h.rents.next[r]
+	h.mu.Unlock()
+	if chain != nil && time.Now().After(next) {
+		h.rent(ctx, r, chain())
 	}
 }
 

@@ -22,9 +22,11 @@ func aGift(t testing.TB, at *p2ptest.Spot, seed byte, name string) *joiner {
 func TestAGiftIsKeptByItsGiver(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *p2ptest.Net) {
 		w, m := found(t, n.Spot())
-		j := aGift(t, n.Router(p2ptest.PortRestricted).Spot(), 2, "Mill")
 		tk := issue(t, m.desk, Terms{TTL: GiftTTL, Gift: "Mill Lane"})
+		m.Stop() // a month of a running box takes a minute to simulate
 		time.Sleep(29 * 24 * time.Hour)
+		w.start(m)
+		j := aGift(t, n.Router(p2ptest.PortRestricted).Spot(), 2, "Mill")
 		done := j.join(t.Context(), tk)
 		p := waitPending(t, m)
 		if !p.Application.Gift || p.Application.KeeperName != "Ada" {

@@ -344,7 +344,7 @@ func TestJoiningThroughAMember(t *testing.T) {
 		talk(t, j.Box, public.Self())
 		talk(t, home.Box, j.Self())
 		j.Wait(t, "a direct link", 30*time.Second, func() bool { return j.State(home.Box) == p2p.Direct })
-		time.Sleep(time.Hour) // the door is shut: links among members stay
+		time.Sleep(ScreenTTL + time.Minute) // the door is shut: links among members stay
 		talk(t, home.Box, j.Self())
 	})
 }
@@ -413,7 +413,7 @@ func TestALostWelcomeIsGivenAgain(t *testing.T) {
 		cancel()
 		<-done
 		router.Cut(false)
-		time.Sleep(3 * time.Hour) // the ticket is old and used; the box is a member
+		time.Sleep(time.Hour) // the ticket is old and used; the box is a member
 		j.settle(t, w, <-j.join(t.Context(), tk))
 		if w.admits != 2 || w.now().Len() != 2 {
 			t.Errorf("%d calls, %d changes; want 2 and 2", w.admits, w.now().Len())

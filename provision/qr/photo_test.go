@@ -43,10 +43,10 @@ func (cam camera) photo(t testing.TB, c Code) []byte {
 	t.Helper()
 	r := rand.New(rand.NewPCG(uint64(cam.width), 7))
 	img := image.NewGray(image.Rect(0, 0, cam.width, cam.height))
-	at := cam.projection()
+	at, see := cam.projection(), scene(c)
 	for y := range cam.height {
 		for x := range cam.width {
-			img.Pix[y*img.Stride+x] = byte(255 * supersample(at, c, float64(x), float64(y)))
+			img.Pix[y*img.Stride+x] = byte(255 * supersample(at, see, float64(x), float64(y)))
 		}
 	}
 	for range cam.blur {
@@ -71,6 +71,7 @@ func (cam camera) photo(t testing.TB, c Code) []byte {
 func (cam camera) projection() func(x, y float64) (u, v float64) {
 	sinT, cosT := math.Sincos(cam.turn * math.Pi / 180)
 	tanX, tanY := math.Tan(cam.pan*math.Pi/180), math.Tan(cam.tilt*math.Pi/180)
+	wide, high := math.Sqrt(1+tanX*tanX), math.Sqrt(1+tanY*tanY)
 	w := float64(cam.width)
 	return func(x, y float64) (float64, float64) {
 		px := ((x-w/2)/w - cam.x) / cam.size
@@ -80,17 +81,13 @@ func (cam camera) projection() func(x, y float64) (u, v float64) {
 		}
 		px, py = px*cosT+py*sinT, py*cosT-px*sinT
 		depth := 1 - 0.5*(px*tanX+py*tanY) // the far side is smaller
-		return px * math.Sqrt(1+tanX*tanX) / depth, py * math.Sqrt(1+tanY*tanY) / depth
+		return px * wide / depth, py * high / depth
 	}
 }
 
-// supersample averages a few points of one pixel, as a lens does.
-func supersample(at func(x, y float64) (float64, float64), c Code, x, y float64) (sum float64) {
-	see := scene(c)
-	for i := range 4 {
-		sum += see(at(x+float64(i%2)/2, y+float64(i/2)/2)) / 4
-	}
-	return sum
+// supersample averages two points of one pixel, as a lens does.
+func supersample(at func(x, y float64) (float64, float64), see func(u, v float64) float64, x, y float64) float64 {
+	return (see(at(x, y)) + see(at(x+0.5, y+0.5))) / 2
 }
 
 // scene is a white sheet with the code on a wall with stripes and squares.
@@ -113,15 +110,19 @@ func scene(c Code) func(u, v float64) float64 {
 	}
 }
 
+// smear averages every pixel with its neighbours; the outermost ones stay.
 func smear(img *image.Gray) *image.Gray {
 	out := image.NewGray(img.Rect)
-	for y := range img.Rect.Dy() {
-		for x := range img.Rect.Dx() {
+	copy(out.Pix, img.Pix)
+	for y := 1; y < img.Rect.Dy()-1; y++ {
+		above, here, below := img.Pix[(y-1)*img.Stride:], img.Pix[y*img.Stride:], img.Pix[(y+1)*img.Stride:]
+		row := out.Pix[y*out.Stride:]
+		for x := 1; x < img.Rect.Dx()-1; x++ {
 			sum := 0
-			for i := range 9 {
-				sum += int(img.GrayAt(min(max(x+i%3-1, 0), img.Rect.Dx()-1), min(max(y+i/3-1, 0), img.Rect.Dy()-1)).Y)
+			for i := x - 1; i <= x+1; i++ {
+				sum += int(above[i]) + int(here[i]) + int(below[i])
 			}
-			out.Pix[y*out.Stride+x] = byte(sum / 9)
+			row[x] = byte(sum / 9)
 		}
 	}
 	return out

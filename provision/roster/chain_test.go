@@ -233,22 +233,34 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// extends checks that a suffix leads to the whole, and nothing shorter does.
+func extends(t *testing.T, s *State, suffix []Change, whole *State) {
+	t.Helper()
+	got, err := s.Extend(suffix, whole.Head())
+	if err != nil || got.Head() != whole.Head() {
+		t.Fatalf("the last %d: %v", len(suffix), err)
+	}
+	if len(suffix) == 0 {
+		return
+	}
+	if _, err := s.Extend(suffix[:len(suffix)-1], whole.Head()); !errors.Is(err, ErrFork) {
+		t.Fatalf("the last %d, one short: got %v", len(suffix), err)
+	}
+}
+
 func TestExtend(t *testing.T) {
 	changes := history(t, 5, 30)
 	whole, err := Replay(changes)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var before *State
 	for n := range len(changes) + 1 {
-		s := apply(t, nil, changes[:n]...)
-		got, err := s.Extend(changes[n:], whole.Head())
-		if err != nil || got.Head() != whole.Head() {
-			t.Fatalf("from %d: %v", n, err)
+		if n > 0 {
+			before = apply(t, before, changes[n-1])
 		}
-		if n < len(changes) {
-			if _, err := s.Extend(changes[n:len(changes)-1], whole.Head()); !errors.Is(err, ErrFork) {
-				t.Fatalf("from %d, one short: got %v", n, err)
-			}
+		if n%4 == 0 || n > len(changes)-3 {
+			extends(t, before, changes[n:], whole)
 		}
 	}
 	s := circle(t, 2)

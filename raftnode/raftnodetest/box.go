@@ -26,13 +26,14 @@ type Box struct {
 	Node        *raftnode.Node // nil while it is down
 	Chunks      *chunk.Store
 	Log         *raftlog.Log
-	Disk        Disk // of its raft log and chunks
+	Disk        *Disk
 
 	c       *Circle
 	running atomic.Pointer[raftnode.Node]
 	life    atomic.Uint64 // grows when it starts and when it goes down
 	mayFail atomic.Bool
 	ended   atomic.Pointer[error]
+	jump    atomic.Int64 // seconds by which its clock on the wall is wrong
 	stop    func()
 }
 
@@ -66,22 +67,20 @@ func (b *Box) Ended() error {
 // Start starts a box that is down, from what is on its disk.
 func (b *Box) Start() error {
 	logger := slog.New(b.c.Said.handler(b.Name, b.c.cfg.Logger))
-	log, err := raftlog.Open(raftlog.Config{
-		FS: &b.Disk, Dir: filepath.Join(b.dir, "raftlog"), SegmentBytes: 256 << 10, Logger: logger,
-	})
+	log, err := b.openLog(logger)
 	if err != nil {
 		return err
 	}
-	chunks, err := chunk.Open(chunk.Config{FS: &b.Disk, Dir: filepath.Join(b.dir, "chunks"), Now: b.c.cfg.Now, Logger: logger})
+	chunks, err := chunk.Open(chunk.Config{FS: b.Disk, Dir: filepath.Join(b.dir, "chunks"), Now: b.now, Logger: logger})
 	if err != nil {
 		return err
 	}
 	endLog := b.runLog(log)
 	node, err := raftnode.Open(raftnode.Config{
 		Box: b.Key.BoxID(), Dir: b.dir, Log: log, Chunks: chunks, Net: b.c.Mesh.Join(b.Key.BoxID()),
-		Logger: logger, PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(),
+		Logger: logger, PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(), FS: b.Disk,
 		KeepEntries: b.c.cfg.KeepEntries, CutEntries: b.c.cfg.CutEntries,
-		SweepEvery: b.c.cfg.SweepEvery, GarbageAfter: b.c.cfg.GarbageAfter, Now: b.c.cfg.Now,
+		SweepEvery: b.c.cfg.SweepEvery, GarbageAfter: b.c.cfg.GarbageAfter, Now: b.now,
 	})
 	if err != nil {
 		endLog()
@@ -93,7 +92,7 @@ func (b *Box) Start() error {
 	b.stop = func() {
 		endNode()
 		endLog()
-		if err := chunks.Close(); err != nil {
+		if err := chunks.Close(); err != nil && !b.Disk.Off() {
 			b.c.T.Errorf("box %s: %v", b.Name, err)
 		}
 	}
@@ -101,6 +100,31 @@ func (b *Box) Start() error {
 	b.life.Add(1)
 	return nil
 }
+
+// silence has nobody hear anything of the box from now on.
+func (b *Box) silence() {
+	if life := b.life.Load(); life%2 == 1 {
+		b.life.CompareAndSwap(life, life+1)
+	}
+	b.c.Mesh.Leave(b.Key.BoxID())
+}
+
+// openLog opens the raft log; one that is damaged is set aside, as a box does.
+func (b *Box) openLog(logger *slog.Logger) (*raftlog.Log, error) {
+	cfg := raftlog.Config{FS: b.Disk, Dir: filepath.Join(b.dir, "raftlog"), SegmentBytes: 256 << 10, Logger: logger}
+	log, err := raftlog.Open(cfg)
+	if !errors.Is(err, raftlog.ErrDamaged) {
+		return log, err
+	}
+	logger.Error("raft log damaged", "err", err)
+	if err := b.LoseLog(); err != nil {
+		return nil, err
+	}
+	return raftlog.Open(cfg)
+}
+
+// LoseLog takes the raft log away from a box that is down.
+func (b *Box) LoseLog() error { return b.Disk.emptied(filepath.Join(b.dir, "raftlog")) }
 
 func (b *Box) runLog(log *raftlog.Log) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -114,16 +138,25 @@ func (b *Box) runLog(log *raftlog.Log) (end func()) {
 
 func (b *Box) runNode(node *raftnode.Node) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
 	b.ended.Store(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		defer close(over)
 		err := node.Run(ctx)
 		if err == nil {
 			return
 		}
 		b.ended.Store(&err)
-		if !b.mayFail.Load() {
+		if !b.mayFail.Load() && !b.Disk.Off() {
 			b.c.T.Errorf("box %s: %v", b.Name, err)
+		}
+	})
+	wg.Go(func() {
+		select {
+		case <-b.Disk.Dark(): // the power of the disk is that of the box
+			b.silence()
+		case <-over:
 		}
 	})
 	return func() {
@@ -132,24 +165,27 @@ func (b *Box) runNode(node *raftnode.Node) (end func()) {
 	}
 }
 
-// Crash ends a box as kill -9 does: at once off the network, and with what is on
-// its disk at this moment. It needs a synctest bubble.
-func (b *Box) Crash() {
+// Crash ends a box as kill -9 does: at once off the network, and with everything that
+// was written on its disk, synced or not. It needs a synctest bubble.
+func (b *Box) Crash() { b.pullPlug(false) }
+
+// CutPower ends a box as a power cut does: of what was not synced, anything may be on
+// its disk. After CutAt it follows the cut that has happened.
+func (b *Box) CutPower() { b.pullPlug(true) }
+
+func (b *Box) pullPlug(cut bool) {
 	if b.Node == nil {
 		return
 	}
-	b.life.Add(1) // what it answers from now on, nobody hears
-	b.c.Mesh.Leave(b.Key.BoxID())
+	b.silence()
 	synctest.Wait() // nobody is in the middle of a write
-	disk := b.dir + ".crashed"
-	if err := os.CopyFS(disk, os.DirFS(b.dir)); err != nil {
+	b.Disk.Cut()
+	left := b.dir + ".left"
+	if err := copyDir(left, b.dir); err != nil {
 		b.c.T.Errorf("crash %s: %v", b.Name, err)
 	}
 	b.end()
-	if err := os.RemoveAll(b.dir); err != nil {
-		b.c.T.Errorf("crash %s: %v", b.Name, err)
-	}
-	if err := os.Rename(disk, b.dir); err != nil {
+	if err := errors.Join(os.RemoveAll(b.dir), os.Rename(left, b.dir), b.Disk.goOn(cut)); err != nil {
 		b.c.T.Errorf("crash %s: %v", b.Name, err)
 	}
 }
@@ -172,9 +208,9 @@ func (b *Box) end() {
 // Burn crashes a box and destroys its disk.
 func (b *Box) Burn() error {
 	if b.Node != nil {
-		b.life.Add(1)
-		b.c.Mesh.Leave(b.Key.BoxID())
+		b.silence()
 		b.end()
 	}
+	b.Disk = newDisk(b.c.cfg.Seed+1, b.Name, b.dir)
 	return os.RemoveAll(b.dir)
 }

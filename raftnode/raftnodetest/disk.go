@@ -1,79 +1,127 @@
 package raftnodetest
 
 import (
-	"fmt"
+	"errors"
+	"hash/fnv"
+	"io/fs"
+	"math/rand/v2"
 	"os"
-	"sync/atomic"
-	"syscall"
+	"path/filepath"
 
 	"redhen/raftnode/vfs"
+	"redhen/raftnode/vfs/vfstest"
 )
 
-// Disk is the operating system's disk, which a test may call full: then nothing
-// on it can be made or grow, as on a real one. It syncs nothing: boxes of a test are
-// killed, their computers never lose power (raftlog and chunk test that themselves).
+// Disk is the disk of one box, in memory but for the state files, which bbolt maps and
+// which lie in a folder. Raft log, chunks and journals lie in memory, on a disk that loses
+// its power with whatever was not synced, fills up, and lies.
+//
+// bbolt writes nothing between its commits and syncs each of them, so that a state file,
+// copied while nobody is in the middle of a commit, is what a power cut leaves of it.
+// Cuts within a commit are for the replays of TestPowerCuts. The notes in single files
+// (package onefile) are synced before anybody relies on them.
 type Disk struct {
-	vfs.OS
-	full atomic.Bool
+	*vfstest.Disk
+	dir  string // of the state files
+	rng  *rand.Rand
+	lied bool // some syncs since the last start did nothing
 }
 
 var _ vfs.FS = (*Disk)(nil)
 
+// newDisk returns an empty disk whose accidents are drawn from the seed and the name.
+func newDisk(seed uint64, name, dir string) *Disk {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return &Disk{Disk: vfstest.New(seed ^ h.Sum64()), dir: dir, rng: rand.New(rand.NewPCG(seed, h.Sum64()))}
+}
+
 // SetFull makes the disk full, or gives it room again.
-func (d *Disk) SetFull(full bool) { d.full.Store(full) }
-
-func (d *Disk) room(what string) error {
-	if d.full.Load() {
-		return fmt.Errorf("%s: %w", what, syscall.ENOSPC)
+func (d *Disk) SetFull(full bool) {
+	if full {
+		d.SetCapacity(max(1, d.Used()))
+	} else {
+		d.SetCapacity(0)
 	}
-	return nil
 }
 
-// SyncDir implements vfs.FS.
-func (d *Disk) SyncDir(string) error { return nil }
-
-// OpenFile implements vfs.FS.
-func (d *Disk) OpenFile(name string, flag int) (vfs.File, error) {
-	if _, err := os.Stat(name); err != nil && flag&os.O_CREATE != 0 {
-		if err := d.room("create " + name); err != nil {
-			return nil, err
-		}
+// Lie lets no sync of the log, the chunks and the journals do anything from now on;
+// of the state files as they are now, the next power cut may go back to any.
+func (d *Disk) Lie() error {
+	if d.lied {
+		return nil
 	}
-	f, err := d.OS.OpenFile(name, flag)
-	if err != nil {
-		return nil, err
-	}
-	return &diskFile{f, d}, nil
+	d.lied = true
+	d.LyingSync(true)
+	return copyDir(d.honest(), d.dir)
 }
 
-type diskFile struct {
-	vfs.File
-	d *Disk
-}
+// Lied reports whether syncs did nothing since the box was started.
+func (d *Disk) Lied() bool { return d.lied }
 
-// Sync implements vfs.File.
-func (f *diskFile) Sync() error { return nil }
+func (d *Disk) honest() string { return d.dir + ".honest" }
 
-// WriteAt implements vfs.File.
-func (f *diskFile) WriteAt(b []byte, off int64) (int, error) {
-	size, err := f.Size()
-	if err != nil {
-		return 0, err
+// goOn is the disk at the next start: after a power cut, which it may have had
+// already, or after a kill, which leaves everything that was written.
+func (d *Disk) goOn(cut bool) error {
+	if !cut && !d.Off() {
+		return nil
 	}
-	if off+int64(len(b)) > size {
-		if err := f.d.room("write"); err != nil {
-			return 0, err
-		}
+	if !cut {
+		d.Resume()
+		return nil
 	}
-	return f.File.WriteAt(b, off)
-}
-
-// Truncate implements vfs.File.
-func (f *diskFile) Truncate(size int64) error {
-	if now, err := f.Size(); err != nil || size > now {
-		if err := f.d.room("grow"); err != nil {
+	if d.lied && d.rng.IntN(2) == 0 {
+		if err := copyDir(d.dir, d.honest()); err != nil {
 			return err
 		}
 	}
-	return f.File.Truncate(size)
+	d.lied = false
+	d.LyingSync(false)
+	d.Restart()
+	return os.RemoveAll(d.honest())
+}
+
+// emptied removes every file in a directory in memory.
+func (d *Disk) emptied(dir string) error {
+	names, err := d.ReadDir(dir)
+	for _, name := range names {
+		err = errors.Join(err, d.Remove(filepath.Join(dir, name)))
+	}
+	return errors.Join(err, d.SyncDir(dir))
+}
+
+// ChunkFiles returns the names of the chunks on the box's disk.
+func (b *Box) ChunkFiles() (files []string) {
+	dir := filepath.Join(b.dir, "chunks")
+	folders, err := b.Disk.ReadDir(dir)
+	for _, folder := range folders {
+		if len(folder) != 2 {
+			continue // not of chunks
+		}
+		var names []string
+		if names, err = b.Disk.ReadDir(filepath.Join(dir, folder)); err != nil {
+			break
+		}
+		for _, name := range names {
+			if len(name) == 64 { // SHA-256
+				files = append(files, filepath.Join(dir, folder, name))
+			}
+		}
+	}
+	if err != nil {
+		b.c.T.Fatal(err)
+	}
+	return files
+}
+
+// copyDir puts a copy of a folder in the place of another.
+func copyDir(to, from string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

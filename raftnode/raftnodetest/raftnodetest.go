@@ -1,6 +1,6 @@
 // Package raftnodetest runs a whole circle of Nodes in one process, on an
-// in-memory network, with real files below a test's folder: boxes that are added,
-// crash, restart, burn, and are cut off from each other.
+// in-memory network and on disks that are simulated (Disk): boxes that are added,
+// crash, lose their power, restart, burn, and are cut off from each other.
 package raftnodetest
 
 import (
@@ -17,6 +17,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/roster"
+	"redhen/raftnode"
 	"redhen/raftnode/directory"
 	"redhen/raftnode/transport"
 )
@@ -119,6 +120,7 @@ func (c *Circle) Add(ctx context.Context, name, house string) (*Box, error) {
 		Key: c.drawn("box " + name), Keeper: c.drawn("keeper " + name),
 		Account: ident.AccountID(fmt.Sprintf("%016x", sha256.Sum256([]byte(name)))[:16]),
 	}
+	b.Disk = newDisk(c.cfg.Seed, name, b.dir)
 	inviter := c.anyUp()
 	if err := b.Start(); err != nil {
 		return nil, err
@@ -199,7 +201,11 @@ func (b *Box) join(ctx context.Context, inviter *Box) error {
 
 // Gone has the keepers of the other boxes that are up declare a box gone.
 func (c *Circle) Gone(ctx context.Context, name string, replacement ident.BoxID) error {
-	at := c.anyUp()
+	up := slices.DeleteFunc(c.Up(), func(b *Box) bool { return b.Name == name })
+	if len(up) == 0 {
+		return errors.New("no other box is up")
+	}
+	at := up[0]
 	var body roster.GoneBody
 	err := at.Node.Directory(func(v directory.View) error {
 		box, _ := v.Roster().Box(c.Box(name).Key.BoxID())
@@ -209,8 +215,8 @@ func (c *Circle) Gone(ctx context.Context, name string, replacement ident.BoxID)
 	if err != nil {
 		return err
 	}
-	for _, b := range c.Up() {
-		if b.Name == name || b.Key.BoxID() == replacement {
+	for _, b := range up {
+		if b.Key.BoxID() == replacement {
 			continue
 		}
 		change := roster.NewGone(body, b.Keeper)
@@ -304,7 +310,11 @@ func (c *Circle) Home(ctx context.Context, name string) error {
 		}
 		replica = out.Replica
 	}
-	return b.Node.Rejoin(ctx, replica, boxes)
+	err = b.Node.Rejoin(ctx, replica, boxes)
+	if errors.Is(err, raftnode.ErrNoCircle) { // its disk was lost
+		err = b.Node.Join(ctx, replica, boxes)
+	}
+	return err
 }
 
 // SpaceID is the number of the space of a name.

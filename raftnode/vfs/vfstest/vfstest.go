@@ -40,7 +40,8 @@ type Disk struct {
 	durable  map[string]*inode // the files as of each directory's last sync
 	pending  []dirOp           // what was done to names since, in order
 	off      bool
-	epoch    int // counts power cuts; an older handle is dead
+	dark     chan struct{} // closed when the power goes
+	epoch    int           // counts power cuts; an older handle is dead
 	capacity int64
 	used     int64
 	ops      int
@@ -66,6 +67,7 @@ func New(seed uint64) *Disk {
 		files:    map[string]*inode{},
 		dirs:     map[string]bool{".": true, "/": true},
 		durable:  map[string]*inode{},
+		dark:     make(chan struct{}),
 		failures: map[int]error{},
 	}
 }
@@ -110,7 +112,29 @@ func (d *Disk) Garbage(on bool) { d.mu.Lock(); defer d.mu.Unlock(); d.garbage = 
 func (d *Disk) LyingSync(on bool) { d.mu.Lock(); defer d.mu.Unlock(); d.lying = on }
 
 // Cut cuts the power now, until Restart or Resume.
-func (d *Disk) Cut() { d.mu.Lock(); defer d.mu.Unlock(); d.off = true }
+func (d *Disk) Cut() { d.mu.Lock(); defer d.mu.Unlock(); d.powerGoes() }
+
+// Off reports whether the power is cut.
+func (d *Disk) Off() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.off }
+
+// Dark returns a channel that is closed when the power is cut next.
+func (d *Disk) Dark() <-chan struct{} { d.mu.Lock(); defer d.mu.Unlock(); return d.dark }
+
+func (d *Disk) powerGoes() {
+	if !d.off {
+		d.off = true
+		close(d.dark)
+	}
+}
+
+func (d *Disk) powerReturns() {
+	if d.off {
+		d.off, d.dark = false, make(chan struct{})
+	}
+	d.cutAt = 0
+	d.failures = map[int]error{}
+	d.epoch++
+}
 
 // Restart brings the disk back as the power cut left it; without a cut before,
 // it cuts the power first. Plans made by CutAt and FailAt are forgotten.
@@ -121,9 +145,7 @@ func (d *Disk) Restart() {
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		d.files[name].settle(d.rng, d.garbage)
 	}
-	d.off, d.cutAt = false, 0
-	d.failures = map[int]error{}
-	d.epoch++
+	d.powerReturns()
 	d.recount()
 }
 
@@ -132,9 +154,7 @@ func (d *Disk) Restart() {
 func (d *Disk) Resume() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.off, d.cutAt = false, 0
-	d.failures = map[int]error{}
-	d.epoch++
+	d.powerReturns()
 }
 
 // Clone returns a copy with its own accidents, drawn from the seed. Open handles stay with d.
@@ -160,7 +180,10 @@ func (d *Disk) Clone(seed uint64) *Disk {
 		c.pending = append(c.pending, op)
 	}
 	c.dirs = maps.Clone(d.dirs)
-	c.off, c.capacity, c.used, c.garbage, c.lying = d.off, d.capacity, d.used, d.garbage, d.lying
+	c.capacity, c.used, c.garbage, c.lying = d.capacity, d.used, d.garbage, d.lying
+	if d.off {
+		c.powerGoes()
+	}
 	return c
 }
 
@@ -190,7 +213,7 @@ func (d *Disk) begin(op, name string) (cut bool, err error) {
 	}
 	d.ops++
 	if d.ops == d.cutAt {
-		d.off = true
+		d.powerGoes()
 		return true, ErrPowerCut
 	}
 	if err := d.failures[d.ops]; err != nil {

@@ -1,15 +1,12 @@
-package web
+package page
 
 import (
 	"context"
-	_ "embed"
 	"errors"
-	"fmt"
-	"strings"
-	"time"
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/words"
 	"redhen/provision/pair"
 	"redhen/provision/qr"
 	"redhen/provision/roster"
@@ -18,56 +15,21 @@ import (
 	"redhen/raftnode/directory"
 )
 
-//go:embed words/en.txt
-var english string
+// Errors of forms.
+var (
+	// ErrCode says that the code is wrong, or missing.
+	ErrCode = errors.New("pages: wrong claim code")
+	// ErrClosed says that the box waits for no one any more until it is plugged in again.
+	ErrClosed = errors.New("pages: the time to claim the box is over")
+	// ErrTooLarge says that a form is larger than any of ours.
+	ErrTooLarge = errors.New("pages: form too large")
+)
 
-// words are all texts of the pages in one language, by key.
-type words map[string]string
-
-// parseWords reads lines of "key = text"; # begins a comment.
-func parseWords(file string) (words, error) {
-	w := words{}
-	for i, line := range strings.Split(file, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		key, text, ok := strings.Cut(line, " = ")
-		if _, twice := w[key]; !ok || twice {
-			return nil, fmt.Errorf("words, line %d: %q", i+1, line)
-		}
-		w[key] = text
-	}
-	return w, nil
-}
-
-func (w words) has(key string) bool { _, ok := w[key]; return ok }
-
-// say returns a text with its {names} filled in from pairs of name and value. With
-// an n among them, "key.one" is taken for 1 and "key" for all others.
-func (w words) say(key string, pairs ...any) string {
-	var fill []string
-	for i := 0; i+1 < len(pairs); i += 2 {
-		name := fmt.Sprint(pairs[i])
-		if one := key + ".one"; name == "n" && fmt.Sprint(pairs[i+1]) == "1" && w.has(one) {
-			key = one
-		}
-		fill = append(fill, "{"+name+"}", fmt.Sprint(pairs[i+1]))
-	}
-	text, ok := w[key]
-	if !ok {
-		return key
-	}
-	return strings.NewReplacer(fill...).Replace(text)
-}
-
-func (q *request) say(key string, pairs ...any) string { return q.pages.words.say(key, pairs...) }
-
-// blame returns which field an error is about, and the sentence for it; false
+// Blame returns which field an error is about, and the sentence for it; false
 // when the person can do nothing about it.
-func (w words) blame(err error) (field, text string, ok bool) {
+func Blame(w *words.Words, err error) (field, text string, ok bool) {
 	if slow, is := errors.AsType[*account.SlowError](err); is {
-		return "password", w.say("error.slow", "wait", w.wait(slow.Wait)), true
+		return "password", w.Say("error.slow", "wait", w.Wait(slow.Wait)), true
 	}
 	if no, is := errors.AsType[*pair.Refusal](err); is {
 		return map[pair.Code]string{pair.NameTaken: "box", pair.BadName: "box"}[no.Code], no.Sentence(), true
@@ -80,10 +42,10 @@ func (w words) blame(err error) (field, text string, ok bool) {
 	}
 	if no, is := errors.AsType[*circle.RefusedError](err); is {
 		key := "error.refused." + string(no.Code)
-		if !w.has(key) {
+		if !w.Has(key) {
 			key = "error.refused"
 		}
-		return map[directory.Code]string{directory.NameTaken: "login"}[no.Code], w.say(key), true
+		return map[directory.Code]string{directory.NameTaken: "login"}[no.Code], w.Say(key), true
 	}
 	for _, row := range []struct {
 		err   error
@@ -113,19 +75,11 @@ func (w words) blame(err error) (field, text string, ok bool) {
 		{context.DeadlineExceeded, "", "error.apart"},
 		{ErrCode, "code", "error.code"},
 		{ErrClosed, "code", "error.closed"},
-		{errTooLarge, "", "error.too-large"},
+		{ErrTooLarge, "", "error.too-large"},
 	} {
 		if errors.Is(err, row.err) {
-			return row.field, w.say(row.key), true
+			return row.field, w.Say(row.key), true
 		}
 	}
 	return "", "", false
-}
-
-// wait tells a short time.
-func (w words) wait(d time.Duration) string {
-	if d <= 90*time.Second {
-		return w.say("seconds", "n", max(1, int((d+time.Second-1)/time.Second)))
-	}
-	return w.say("minutes", "n", int((d+time.Minute-1)/time.Minute))
 }

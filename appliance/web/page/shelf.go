@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"crypto/rand"
@@ -8,10 +8,10 @@ import (
 	"redhen/provision/ident"
 )
 
-// shelf keeps small things in memory for the next page of one person: what just
+// Shelf keeps small things in memory for the next page of one person: what just
 // happened, a ticket, a password that is shown once. Their addresses do not tell
 // what they are, and nobody else can look.
-type shelf struct {
+type Shelf struct {
 	now func() time.Time
 
 	mu    sync.Mutex // guards items and order
@@ -25,15 +25,17 @@ type shelved struct {
 	thing any
 }
 
-const maxShelf = 1000
+// MaxShelf bounds the things on it: the oldest go.
+const MaxShelf = 1000
 
-func newShelf(now func() time.Time) *shelf { return &shelf{now: now, items: map[string]shelved{}} }
+// NewShelf returns an empty one; now is the time.
+func NewShelf(now func() time.Time) *Shelf { return &Shelf{now: now, items: map[string]shelved{}} }
 
-// put keeps a thing for its owner and returns its ID.
-func (s *shelf) put(owner ident.AccountID, thing any, keep time.Duration) string {
+// Put keeps a thing for its owner and returns its ID.
+func (s *Shelf) Put(owner ident.AccountID, thing any, keep time.Duration) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.order) >= maxShelf {
+	if len(s.order) >= MaxShelf {
 		delete(s.items, s.order[0])
 		s.order = s.order[1:]
 	}
@@ -43,8 +45,8 @@ func (s *shelf) put(owner ident.AccountID, thing any, keep time.Duration) string
 	return id
 }
 
-// take returns a thing of the owner that is still there; it stays.
-func take[T any](s *shelf, owner ident.AccountID, id string) (thing T, ok bool) {
+// Take returns a thing of the owner that is still there; it stays.
+func Take[T any](s *Shelf, owner ident.AccountID, id string) (thing T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	item, found := s.items[id]

@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"fmt"
@@ -8,26 +8,26 @@ import (
 )
 
 const (
-	// maxLive bounds the pages that are kept up to date at once.
-	maxLive = 64
+	// MaxLive bounds the pages that are kept up to date at once.
+	MaxLive = 64
 	// liveEvery is how often a page looks for news that nobody announces.
 	liveEvery = 2 * time.Second
 	// liveFor ends a connection; the browser comes again by itself.
 	liveFor = 10 * time.Minute
 )
 
-// keepUpToDate sends a piece of a page as server-sent events whenever it changes,
+// KeepUpToDate sends a piece of a page as server-sent events whenever it changes,
 // until the browser leaves. look renders it; the channel, which may be nil, is
 // closed at the next change.
-func (q *request) keepUpToDate(look func() (string, <-chan struct{}, error)) error {
-	if q.live.Add(1) > maxLive {
+func (q *Request) KeepUpToDate(look func() (string, <-chan struct{}, error)) error {
+	if q.live.Add(1) > MaxLive {
 		q.live.Add(-1)
-		q.refuse(http.StatusServiceUnavailable, "refuse.live")
+		q.Refuse(http.StatusServiceUnavailable, "refuse.live")
 		return nil
 	}
 	defer q.live.Add(-1)
-	q.w.Header().Set("Content-Type", "text/event-stream")
-	out := http.NewResponseController(q.w)
+	q.W.Header().Set("Content-Type", "text/event-stream")
+	out := http.NewResponseController(q.W)
 	tick, end := time.NewTicker(liveEvery), time.NewTimer(liveFor)
 	defer tick.Stop()
 	defer end.Stop()
@@ -39,23 +39,26 @@ func (q *request) keepUpToDate(look func() (string, <-chan struct{}, error)) err
 			html = last
 		case html != last:
 			last = html
-			fmt.Fprintf(q.w, "data: %s\n\n", strings.ReplaceAll(html, "\n", "\ndata: "))
+			fmt.Fprintf(q.W, "data: %s\n\n", strings.ReplaceAll(html, "\n", "\ndata: "))
 		default:
-			fmt.Fprint(q.w, ": still here\n\n")
+			fmt.Fprint(q.W, ": still here\n\n")
 		}
 		if out.Flush() != nil {
 			return nil // the browser left
 		}
 		select {
-		case <-q.r.Context().Done():
+		case <-q.R.Context().Done():
 			return nil
 		case <-end.C:
 			return nil
 		case <-news:
 		case <-tick.C:
-			if _, ok := q.session(); q.who.Account != "" && !ok {
+			if _, ok := q.Session(q); q.Who.Account != "" && !ok {
 				return nil // logged out meanwhile
 			}
 		}
 	}
 }
+
+// Live is how many pages are kept up to date now.
+func (s *Site) Live() int { return int(s.live.Load()) }
