@@ -20,6 +20,7 @@ import (
 	"redhen/appliance/api"
 	"redhen/appliance/dav"
 	"redhen/appliance/firstboot"
+	"redhen/appliance/passkey"
 	"redhen/appliance/web"
 	"redhen/provision/ident"
 )
@@ -146,6 +147,12 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	mux.Handle("/dav/", davDoor)
 	if a.updater != nil {
 		mux.Handle("/update", a.updater.Door(a.keepersOnly()))
+	}
+	if keys, err := passkey.New(a.passkeys()); err != nil {
+		a.log.Error("passkeys", "err", err)
+	} else {
+		mux.Handle("/passkey", keys)
+		mux.Handle("/passkey/", keys)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.Handle("/live/", until(ctx, a.pages)) // they would hold up the end

@@ -37,6 +37,7 @@ func fences() map[string][]string {
 		"github.com/mdlayher/":        {"board", "board/"},
 		"github.com/vishvananda/":     {"board", "board/"},
 		"golang.org/x/sys":            {"board", "board/"},
+		"github.com/go-webauthn/":     {"appliance/account"},
 		"github.com/caddyserver/":     {"appliance/certs"},
 		"github.com/mholt/":           {"appliance/certs"},
 		"github.com/libdns/":          {"appliance/certs", "appliance/domain"},

@@ -18,11 +18,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"redhen/appliance/account"
 	"redhen/appliance/api"
 	"redhen/appliance/certs"
 	"redhen/appliance/circle"
 	"redhen/appliance/domain"
 	"redhen/appliance/ingress"
+	"redhen/appliance/passkey"
 	"redhen/appliance/status"
 	"redhen/appliance/vault"
 	"redhen/provision/ident"
@@ -351,3 +353,19 @@ func (a *Appliance) SetName(ctx context.Context, s domain.Settings) error {
 
 // RemoveName ends the public name.
 func (a *Appliance) RemoveName(ctx context.Context) error { return a.public.domain.Unset(ctx) }
+
+// passkeys is what people log in with at the public name.
+func (a *Appliance) passkeys() passkey.Config {
+	return passkey.Config{
+		Circle: a.circle, Sessions: a.accounts, Keys: a.accounts.Passkeys(), Logger: a.log,
+		Party: func() (p account.Party, ok bool) {
+			for i, name := range a.public.domain.Names() {
+				if i == 0 {
+					p.Name, p.Circle, ok = name, a.circle.Roster().Name(), true
+				}
+				p.Origins = append(p.Origins, "https://"+name)
+			}
+			return p, ok
+		},
+	}
+}
