@@ -31,12 +31,14 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 	$(GO) tool staticcheck $(PKGS)
 	$(GO) mod tidy -diff
 
-# The matrix of NATs takes seven times as long under the race detector; p2p itself is raced.
-# What computes in one goroutine alone has nothing to race with.
-UNRACED := p2ptest qr roster
+# What computes in one goroutine alone has nothing to race with. The matrix of NATs, and
+# whatever tests leave out when they are -short, take too long under the race detector. Random circles are the simulation's, below.
+CLIENTS := cmd/redhen/clients cmd/redhen/phone cmd/redhen/nat cmd/redhen/name
+UNRACED := provision/p2ptest provision/qr provision/roster raftnode/catalog
+BOTH    := appliance/appliancetest raftnode raftnode/garbage raftnode/journal raftnode/manifest raftnode/raftlog
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -timeout 20m $$($(GO) list $(PKGS) | grep -v -E '/cmd/redhen/(clients|phone|nat|name)$$' $(UNRACED:%=| grep -v '/provision/%$$'))
-	$(GO) test -timeout 10m $(UNRACED:%=./provision/%)
+	$(GO) test -race -short -timeout 15m $$($(GO) list $(PKGS) | grep -v $(foreach p,$(CLIENTS) $(UNRACED),-e '/$(p)$$'))
+	$(GO) test -timeout 10m -skip '^TestRandom' $(addprefix ./,$(UNRACED) $(BOTH))
 
 # Whole circles from random seeds: three houses and more, and two that give each other up.
 SIMS := 'TestRandomCircles$$' 'TestRandomTwoHouses$$'

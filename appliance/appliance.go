@@ -30,6 +30,7 @@ import (
 	"redhen/board/wifi"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 	"redhen/provision/roster"
 	"redhen/provision/seed"
 	"redhen/raftnode"
@@ -55,7 +56,7 @@ type Config struct {
 	LAN           bool         // find members, and answer for names, on the local network; ask the router for a port
 	Logger        *slog.Logger // nil = none
 
-	Relays []p2p.Rented // relays that belong to no circle, through which this one may be reached
+	Relays []addrbook.Rented // relays that belong to no circle, through which this one may be reached
 
 	PromoteAfter time.Duration // see raftnode.Config
 

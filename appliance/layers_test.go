@@ -31,7 +31,7 @@ func strangers() map[string][]string {
 // ends in a slash stands for all packages below it.
 func fences() map[string][]string {
 	return map[string][]string{
-		"github.com/libp2p/go-libp2p": {"provision/p2p", "provision/p2ptest", "provision/pair", "provision/rendezvous", "raftnode/transport"},
+		"github.com/libp2p/go-libp2p": {"provision/p2p", "provision/p2p/", "provision/p2ptest", "provision/pair", "provision/rendezvous", "raftnode/transport"},
 		"go.etcd.io/raft/":            {"raftnode", "raftnode/raftlog", "raftnode/transport", "raftnode/raftnodetest"},
 		"go.etcd.io/bbolt":            {"raftnode/kv", "raftnode/journal"},
 		"github.com/mdlayher/":        {"board", "board/"},

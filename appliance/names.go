@@ -4,13 +4,13 @@ import (
 	"context"
 	"os"
 
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/localname"
 )
 
 // hostNames are the names by which this box's pages may be asked for, beside
 // addresses: the box's own on the local network first, then the machine's.
 func (a *Appliance) hostNames() (names []string) {
-	if label := p2p.HostLabel(a.About().Name); label != "" && a.cfg.LAN {
+	if label := localname.Label(a.About().Name); label != "" && a.cfg.LAN {
 		names = append(names, label+".local")
 	}
 	if host, err := os.Hostname(); err == nil {
@@ -25,12 +25,12 @@ func (a *Appliance) answerNames(ctx context.Context) error {
 	if !a.cfg.LAN || a.http == nil {
 		return nil
 	}
-	names := p2p.NewNames(a.log, p2p.CommonName)
+	names := localname.New(a.log, localname.Common)
 	go func() { // ends with ctx
 		for {
 			news := a.node.News()
 			if box := a.About(); box.Name != "" {
-				names.Set(p2p.CommonName, box.Name)
+				names.Set(localname.Common, box.Name)
 			}
 			select {
 			case <-ctx.Done():

@@ -30,6 +30,7 @@ import (
 	"redhen/provision/ident"
 	"redhen/provision/onefile"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/roster"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
@@ -280,7 +281,7 @@ func (a *Appliance) toPublicName(next http.Handler) http.Handler {
 		from, _ := netip.ParseAddrPort(r.RemoteAddr)
 		switch {
 		case slices.Contains(names, host):
-		case p2p.IsPublic(from.Addr().Unmap()) && a.public.certs.Has(names[0]):
+		case netaddr.IsPublic(from.Addr().Unmap()) && a.public.certs.Has(names[0]):
 			host = names[0]
 		default:
 			next.ServeHTTP(w, r)

@@ -13,7 +13,7 @@ import (
 	"redhen/appliance/firstboot"
 	"redhen/appliance/status"
 	"redhen/board/panel"
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/qr"
 )
 
@@ -147,7 +147,7 @@ func pageAddress(pages string, addrs []netip.AddrPort) string {
 		host = ""
 		for _, a := range addrs {
 			own := a.Addr().Unmap()
-			if near := own.IsPrivate() || !p2p.IsPublic(own); near && own.Is4() && !own.IsLoopback() {
+			if near := own.IsPrivate() || !netaddr.IsPublic(own); near && own.Is4() && !own.IsLoopback() {
 				host = own.String()
 				break
 			}

@@ -222,17 +222,34 @@ func (w *sweeper) settle() {
 		}
 	}
 	if w.lie == nil {
-		until(w.T, w.ctx, "nothing waits", func() bool {
-			return !slices.ContainsFunc(w.c.Up(), func(b *raftnodetest.Box) bool {
-				st, err := b.Node.Status(w.ctx)
-				pending := err != nil
-				for _, sh := range st.Shards {
-					pending = pending || sh.Pending > 0
-				}
-				return pending
-			})
-		})
+		w.nothingWaits()
 	}
+}
+
+// nothingWaits waits until no box has a write that is not decided; else it says which.
+func (w *sweeper) nothingWaits() {
+	waits := ""
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if waits = w.waiting(); waits == "" {
+			return
+		}
+	}
+	w.Fatalf("not in time: something waits yet: %s", waits)
+}
+
+func (w *sweeper) waiting() string {
+	for _, b := range w.c.Up() {
+		st, err := b.Node.Status(w.ctx)
+		if err != nil {
+			return fmt.Sprintf("%s: %v", b.Name, err)
+		}
+		for _, sh := range st.Shards {
+			if sh.Pending > 0 {
+				return fmt.Sprintf("%s: %+v", b.Name, sh)
+			}
+		}
+	}
+	return ""
 }
 
 // run takes steps until a lie shows; the mistake, unless empty, is planted in all boxes.
@@ -285,10 +302,12 @@ func inSweeper(t *testing.T, seed uint64, fn func(*sweeper)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newSweeper(t, seed)
 		defer w.c.Close()
+		defer func() {
+			if t.Failed() {
+				w.c.Said.Dump(t, 100)
+			}
+		}()
 		fn(w)
-		if t.Failed() {
-			w.c.Said.Dump(t, 100)
-		}
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/provision/ident"
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
 	"redhen/provision/seed"
@@ -97,7 +97,7 @@ func (c *Circle) ways(t ticket.Ticket) (list []seed.Way) {
 	add := func(box ident.BoxID, addrs []netip.AddrPort) {
 		for _, a := range addrs {
 			w := seed.Way{Box: box, Addr: netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())}
-			dialable := w.Addr.Addr().IsLoopback() || box == self || p2p.IsPublic(w.Addr.Addr())
+			dialable := w.Addr.Addr().IsLoopback() || box == self || netaddr.IsPublic(w.Addr.Addr())
 			known := box == self && slices.Contains(t.Addrs, w.Addr) || slices.Contains(list, w)
 			if dialable && !known && len(list) < seed.MaxWays {
 				list = append(list, w)

@@ -19,6 +19,8 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
+	"redhen/provision/p2p/localname"
 	"redhen/provision/roster"
 )
 
@@ -39,7 +41,7 @@ type Config struct {
 	Knock func(ctx context.Context, at netip.AddrPort, box ident.BoxID) error
 
 	// Relays are rented relays that bring visitors; nil: none.
-	Relays func() []p2p.Rented
+	Relays func() []addrbook.Rented
 	// Lookup asks for the addresses of a name; nil: the machine's resolver.
 	Lookup   func(ctx context.Context, name string) ([]netip.Addr, error)
 	Provider func(Settings) Provider // nil: NewProvider
@@ -77,7 +79,7 @@ func New(cfg Config) (*Domain, error) {
 		return nil, errors.New("domain: incomplete config")
 	}
 	if cfg.Relays == nil {
-		cfg.Relays = func() []p2p.Rented { return nil }
+		cfg.Relays = func() []addrbook.Rented { return nil }
 	}
 	if cfg.Provider == nil {
 		cfg.Provider = NewProvider
@@ -111,14 +113,14 @@ func Houses(r *roster.State) map[string][]ident.BoxID {
 	}
 	owner := map[string]ident.HouseID{}
 	for _, h := range r.Houses() {
-		label := p2p.HostLabel(h.Name)
+		label := localname.Label(h.Name)
 		if _, taken := owner[label]; label != "" && !taken {
 			owner[label] = h.ID
 		}
 	}
 	for _, b := range r.Members() {
 		h, _ := r.House(b.House)
-		if label := p2p.HostLabel(h.Name); owner[label] == b.House && label != "" {
+		if label := localname.Label(h.Name); owner[label] == b.House && label != "" {
 			list[label] = append(list[label], b.ID)
 		}
 	}

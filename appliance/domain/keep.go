@@ -12,6 +12,8 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/localname"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/roster"
 )
 
@@ -99,7 +101,7 @@ func (d *Domain) forget() {
 func (d *Domain) candidates(box ident.BoxID) (list []netip.Addr) {
 	for _, a := range d.cfg.AddrsOf(box) {
 		ip := a.Addr().Unmap().WithZone("")
-		if (p2p.IsPublic(ip) || ip.IsLoopback()) && !slices.Contains(list, ip) && len(list) < maxPerBox {
+		if (netaddr.IsPublic(ip) || ip.IsLoopback()) && !slices.Contains(list, ip) && len(list) < maxPerBox {
 			list = append(list, ip)
 		}
 	}
@@ -210,7 +212,7 @@ func left(r *roster.State) (labels []string) {
 	now := Houses(r)
 	for _, b := range r.Boxes() {
 		h, _ := r.House(b.House)
-		label := p2p.HostLabel(h.Name)
+		label := localname.Label(h.Name)
 		if _, there := now[label]; !there && label != "" && !slices.Contains(labels, label) {
 			labels = append(labels, label)
 		}

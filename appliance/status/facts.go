@@ -6,6 +6,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 	"redhen/provision/roster"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
@@ -26,11 +27,11 @@ type Facts struct {
 	// StrangersOn: strangers may help boxes to find each other; StrangersUsed: they do now.
 	StrangersOn, StrangersUsed bool
 	// Relays are those that belong to no circle and through which this box is reached.
-	Relays []p2p.Rented
+	Relays []addrbook.Rented
 	// Outlook is what this box knows of its own way out and in, Walls what others said of
 	// theirs; both may be missing.
 	Outlook p2p.Outlook
-	Walls   map[ident.BoxID]p2p.Wall
+	Walls   map[ident.BoxID]addrbook.Wall
 	Disk    Disk
 	// Hardware is the machine that this box runs on.
 	Hardware Hardware

@@ -14,6 +14,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
 )
@@ -39,11 +40,11 @@ type Config struct {
 	// Strangers tells whether strangers may help boxes to find each other, and whether they do
 	// now; Relays the rented ones through which this box is reached; nil: no.
 	Strangers func() (on, used bool)
-	Relays    func() []p2p.Rented
+	Relays    func() []addrbook.Rented
 	// Outlook and Reach tell what keeps this box and others from being called from the
 	// internet; nil: not known. (*p2p.Host).Outlook and ReachOf fit.
 	Outlook func() p2p.Outlook
-	Reach   func(ident.BoxID) p2p.Reach
+	Reach   func(ident.BoxID) addrbook.Reach
 	// Disk tells the room of the state directory; nil: not known. See DiskOf.
 	Disk func() (Disk, error)
 	// Hardware tells of the machine; nil: not known. See ReadHardware.
@@ -149,7 +150,7 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 		f.Relays = w.cfg.Relays()
 	}
 	if w.cfg.Outlook != nil && w.cfg.Reach != nil {
-		f.Outlook, f.Walls = w.cfg.Outlook(), map[ident.BoxID]p2p.Wall{}
+		f.Outlook, f.Walls = w.cfg.Outlook(), map[ident.BoxID]addrbook.Wall{}
 		for _, b := range f.Circle.Boxes {
 			f.Walls[b.ID] = w.cfg.Reach(b.ID).Wall
 		}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"redhen/provision/ident"
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 )
 
 // WayCode names why a house is reached as it is. The texts are shown by --json and
@@ -90,7 +90,7 @@ func (t *tally) explainWays(houses []House) {
 	for i := range houses {
 		h := &houses[i]
 		code, house := t.whyOf(*h, len(houses)), h.Name
-		if code == WayUDP && t.wallOf(*h) != p2p.WallUDP {
+		if code == WayUDP && t.wallOf(*h) != addrbook.WallUDP {
 			house = here // it is our network that lets none out
 		}
 		h.Way = wayWords(code, strings.NewReplacer(
@@ -122,7 +122,7 @@ func (t *tally) whyOf(h House, houses int) WayCode {
 		return WayClock
 	case houses > 2 && len(t.awayHouses()) == houses-1:
 		return WayAlone
-	case !t.f.Outside && t.wallOf(h) != p2p.WallNone:
+	case !t.f.Outside && t.wallOf(h) != addrbook.WallNone:
 		return WayNobody
 	}
 	return WayOff
@@ -132,40 +132,40 @@ func (t *tally) whyOf(h House, houses int) WayCode {
 func (t *tally) whyRelayed(h House) WayCode {
 	ours, theirs := t.f.Outlook.Wall, t.wallOf(h)
 	switch {
-	case ours == p2p.WallUDP || theirs == p2p.WallUDP:
+	case ours == addrbook.WallUDP || theirs == addrbook.WallUDP:
 		return WayUDP
-	case ours != p2p.WallNone && theirs != p2p.WallNone && t.f.Now.Sub(h.Reached.Since) > time.Minute:
+	case ours != addrbook.WallNone && theirs != addrbook.WallNone && t.f.Now.Sub(h.Reached.Since) > time.Minute:
 		return WayStrict
 	}
 	return WaySearching
 }
 
 // wallOf is the lowest wall of the house's boxes.
-func (t *tally) wallOf(h House) p2p.Wall {
-	wall := p2p.WallUnknown
+func (t *tally) wallOf(h House) addrbook.Wall {
+	wall := addrbook.WallUnknown
 	for _, b := range h.Boxes {
-		if w := t.wall(b.ID); w == p2p.WallNone || wall == p2p.WallUnknown {
+		if w := t.wall(b.ID); w == addrbook.WallNone || wall == addrbook.WallUnknown {
 			wall = w
 		}
 	}
 	return wall
 }
 
-func (t *tally) wall(box ident.BoxID) p2p.Wall { return t.f.Walls[box] }
+func (t *tally) wall(box ident.BoxID) addrbook.Wall { return t.f.Walls[box] }
 
-func wallWay(w p2p.Wall) WayCode {
+func wallWay(w addrbook.Wall) WayCode {
 	switch w {
-	case p2p.WallNone:
+	case addrbook.WallNone:
 		return WayOpen
-	case p2p.WallSilent:
+	case addrbook.WallSilent:
 		return WayRouterSilent
-	case p2p.WallRefused:
+	case addrbook.WallRefused:
 		return WayRouterRefuses
-	case p2p.WallCarrier:
+	case addrbook.WallCarrier:
 		return WayCarrier
-	case p2p.WallFiltered:
+	case addrbook.WallFiltered:
 		return WayFiltered
-	case p2p.WallUDP:
+	case addrbook.WallUDP:
 		return WayUDP
 	}
 	return WayUntried

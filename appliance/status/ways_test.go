@@ -9,6 +9,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 )
 
 func relayed(f Facts, n int, since time.Duration) Facts {
@@ -16,18 +17,18 @@ func relayed(f Facts, n int, since time.Duration) Facts {
 	return f
 }
 
-func behindWalls(f Facts, here, there p2p.Wall) Facts {
+func behindWalls(f Facts, here, there addrbook.Wall) Facts {
 	f.Outlook.Wall = here
-	f.Walls = map[ident.BoxID]p2p.Wall{boxID(1): here, boxID(2): there, boxID(3): p2p.WallNone}
+	f.Walls = map[ident.BoxID]addrbook.Wall{boxID(1): here, boxID(2): there, boxID(3): addrbook.WallNone}
 	return f
 }
 
 func TestStrangersInWords(t *testing.T) {
-	relay := p2p.Rented{Box: boxID(9), At: netip.MustParseAddrPort("8.0.0.1:4717")}
+	relay := addrbook.Rented{Box: boxID(9), At: netip.MustParseAddrPort("8.0.0.1:4717")}
 	for want, f := range map[string]Facts{
 		"":                           {StrangersOn: true, Outside: true},
 		"computers of strangers":     {StrangersOn: true, StrangersUsed: true},
-		"A rented relay at 8.0.0.1:": {Relays: []p2p.Rented{relay}, Outside: true},
+		"A rented relay at 8.0.0.1:": {Relays: []addrbook.Rented{relay}, Outside: true},
 		"--strangers on":             {},
 	} {
 		got := strangersWords(f)
@@ -40,7 +41,7 @@ func TestStrangersInWords(t *testing.T) {
 // Rule: every way has words, none of which a person would not say, and every house of
 // every scene gets the way that is meant.
 func TestWaysInWords(t *testing.T) {
-	nobody := behindWalls(away(whole(3), 2), p2p.WallSilent, p2p.WallSilent)
+	nobody := behindWalls(away(whole(3), 2), addrbook.WallSilent, addrbook.WallSilent)
 	nobody.Outside = false
 	slow := away(whole(3), 2)
 	slow.Outlook.Slow = 3 * time.Hour
@@ -49,22 +50,22 @@ func TestWaysInWords(t *testing.T) {
 		house string
 		facts Facts
 	}{
-		{WayOpen, "Oak Street", behindWalls(whole(3), p2p.WallNone, 0)},
-		{WayUntried, "Oak Street", behindWalls(whole(3), p2p.WallUnknown, 0)},
-		{WayRouterSilent, "Oak Street", behindWalls(whole(3), p2p.WallSilent, 0)},
-		{WayRouterRefuses, "Oak Street", behindWalls(whole(3), p2p.WallRefused, 0)},
-		{WayCarrier, "Oak Street", behindWalls(whole(3), p2p.WallCarrier, 0)},
-		{WayFiltered, "Oak Street", behindWalls(whole(3), p2p.WallFiltered, 0)},
-		{WayUDP, "Oak Street", behindWalls(whole(3), p2p.WallUDP, 0)},
-		{WayDirect, "Mill Lane", behindWalls(whole(3), p2p.WallSilent, p2p.WallSilent)},
-		{WayUDP, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), p2p.WallSilent, p2p.WallUDP)},
-		{WayStrict, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), p2p.WallSilent, p2p.WallCarrier)},
-		{WaySearching, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Second), p2p.WallSilent, p2p.WallSilent)},
-		{WaySearching, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), p2p.WallNone, p2p.WallSilent)},
+		{WayOpen, "Oak Street", behindWalls(whole(3), addrbook.WallNone, 0)},
+		{WayUntried, "Oak Street", behindWalls(whole(3), addrbook.WallUnknown, 0)},
+		{WayRouterSilent, "Oak Street", behindWalls(whole(3), addrbook.WallSilent, 0)},
+		{WayRouterRefuses, "Oak Street", behindWalls(whole(3), addrbook.WallRefused, 0)},
+		{WayCarrier, "Oak Street", behindWalls(whole(3), addrbook.WallCarrier, 0)},
+		{WayFiltered, "Oak Street", behindWalls(whole(3), addrbook.WallFiltered, 0)},
+		{WayUDP, "Oak Street", behindWalls(whole(3), addrbook.WallUDP, 0)},
+		{WayDirect, "Mill Lane", behindWalls(whole(3), addrbook.WallSilent, addrbook.WallSilent)},
+		{WayUDP, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), addrbook.WallSilent, addrbook.WallUDP)},
+		{WayStrict, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), addrbook.WallSilent, addrbook.WallCarrier)},
+		{WaySearching, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Second), addrbook.WallSilent, addrbook.WallSilent)},
+		{WaySearching, "Mill Lane", behindWalls(relayed(whole(3), 2, time.Hour), addrbook.WallNone, addrbook.WallSilent)},
 		{WayClock, "Mill Lane", slow},
 		{WayAlone, "Mill Lane", away(away(whole(3), 3), 2)},
 		{WayNobody, "Mill Lane", nobody},
-		{WayOff, "Mill Lane", behindWalls(away(whole(3), 2), p2p.WallNone, p2p.WallSilent)},
+		{WayOff, "Mill Lane", behindWalls(away(whole(3), 2), addrbook.WallNone, addrbook.WallSilent)},
 		{WayOff, "Mill Lane", away(whole(2), 2)},
 	}
 	var got strings.Builder

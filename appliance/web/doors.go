@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"redhen/appliance/web/page"
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/localname"
 )
 
 // door is an address at which the circle answers, and where it works.
@@ -21,7 +21,7 @@ func (q *request) doors(path string) (list []door) {
 	for _, h := range r.Houses() {
 		for _, id := range h.Boxes {
 			b, ok := r.Box(id)
-			if label := p2p.HostLabel(b.Name); ok && label != "" {
+			if label := localname.Label(b.Name); ok && label != "" {
 				list = append(list, door{h.Name, "http://" + label + ".local" + path})
 			}
 		}

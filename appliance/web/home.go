@@ -7,7 +7,7 @@ import (
 
 	"redhen/appliance/status"
 	"redhen/appliance/web/page"
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/localname"
 	"redhen/provision/pair"
 )
 
@@ -42,7 +42,7 @@ func (q *request) nearby() (list []nearBox) {
 	r := q.cfg.Circle.Roster()
 	for _, id := range q.cfg.Near() {
 		b, ok := r.Box(id)
-		if label := p2p.HostLabel(b.Name); ok && label != "" {
+		if label := localname.Label(b.Name); ok && label != "" {
 			list = append(list, nearBox{b.Name, "http://" + label + ".local/"})
 		}
 	}

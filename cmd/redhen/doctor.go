@@ -10,7 +10,7 @@ import (
 
 	"redhen/appliance/api"
 	"redhen/appliance/status"
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/netaddr"
 )
 
 // findings are what doctor shows.
@@ -93,7 +93,7 @@ func (f findings) tell(w io.Writer) {
 func callable(b api.Box) string {
 	var outside, inside []string
 	for _, a := range b.Addresses {
-		if p2p.IsPublic(a.Addr()) {
+		if netaddr.IsPublic(a.Addr()) {
 			outside = append(outside, a.String())
 		} else {
 			inside = append(inside, a.String())

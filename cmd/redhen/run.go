@@ -21,6 +21,7 @@ import (
 	"redhen/board/panel"
 	"redhen/board/wifi"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 	"redhen/raftnode/raftlog"
 )
 
@@ -100,7 +101,7 @@ func (f runFlags) config(dir string, errs io.Writer) (appliance.Config, error) {
 		cfg.Listen = ip
 	}
 	for _, text := range f.relays {
-		r, err := p2p.ParseRented(text)
+		r, err := addrbook.ParseRented(text)
 		if err != nil {
 			return cfg, &usageError{fmt.Errorf("--relay: %w", err)}
 		}

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -16,16 +14,8 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/netaddr"
 )
-
-// cgnat is the shared space behind a provider's NAT (RFC 6598): a router that maps
-// a port there has mapped nothing.
-var cgnat = netip.MustParsePrefix("100.64.0.0/10")
-
-// IsPublic reports whether an address can be reached from anywhere.
-func IsPublic(a netip.Addr) bool {
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !cgnat.Contains(a)
-}
 
 // isDirect reports whether the connection does not pass a relay.
 func isDirect(c network.Conn) bool {
@@ -33,51 +23,10 @@ func isDirect(c network.Conn) bool {
 	return err != nil
 }
 
-// transportAddrs returns the multiaddrs of one address, TCP first.
-func transportAddrs(a netip.AddrPort) []ma.Multiaddr {
-	return []ma.Multiaddr{tcpAddr(a), quicAddr(a)}
-}
-
-// isTCP reports whether an address is one of TCP.
-func isTCP(a ma.Multiaddr) bool {
-	_, err := a.ValueForProtocol(ma.P_TCP)
-	return err == nil
-}
-
-func tcpAddr(a netip.AddrPort) ma.Multiaddr { return multiaddr(net.TCPAddrFromAddrPort(a)) }
-
-func quicAddr(a netip.AddrPort) ma.Multiaddr {
-	return multiaddr(net.UDPAddrFromAddrPort(a)).Encapsulate(ma.StringCast("/quic-v1"))
-}
-
-func multiaddr(a net.Addr) ma.Multiaddr {
-	m, err := manet.FromNetAddr(a)
-	if err != nil {
-		panic(err) // TCP and UDP addresses have multiaddrs
-	}
-	return m
-}
-
-// addrPort reads the IP address and port of a multiaddr; zero when it has none.
-func addrPort(m ma.Multiaddr) netip.AddrPort {
-	if _, err := m.ValueForProtocol(ma.P_CIRCUIT); err == nil {
-		return netip.AddrPort{}
-	}
-	ip, err := manet.ToIP(m)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	text, err := m.ValueForProtocol(ma.P_TCP)
-	if err != nil {
-		text, err = m.ValueForProtocol(ma.P_UDP)
-	}
-	port, perr := strconv.ParseUint(text, 10, 16)
-	a, ok := netip.AddrFromSlice(ip)
-	if err != nil || perr != nil || !ok {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(a.Unmap(), uint16(port))
-}
+// relayDelay is the start that direct dials get before those through relays: a link is
+// there at once, and becomes direct beside it. A relay that is itself to be dialled is
+// dialled by QUIC first: over TCP it cannot tell us our address, and nobody could punch.
+const relayDelay = 250 * time.Millisecond
 
 // rank orders dials. On the local network TCP goes first, since it costs a quarter
 // of QUIC's CPU there; elsewhere QUIC does, since it passes NATs. Relays come last.
@@ -91,6 +40,15 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 		}
 	}
 	out := swarm.DefaultDialRanker(far)
+	for i, a := range out {
+		if _, err := a.Addr.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+			start := relayDelay
+			if netaddr.IsTCP(a.Addr) {
+				start += swarm.PublicTCPDelay
+			}
+			out[i].Delay = min(a.Delay, start)
+		}
+	}
 	for _, a := range near {
 		var d time.Duration
 		if _, err := a.ValueForProtocol(ma.P_TCP); err != nil {
@@ -109,7 +67,7 @@ func (h *Host) Addrs() []netip.AddrPort {
 	all, ok := h.h.(interface{ AllAddrs() []ma.Multiaddr })
 	if ok {
 		for _, m := range all.AllAddrs() {
-			out = append(out, addrPort(m))
+			out = append(out, netaddr.AddrPort(m))
 		}
 	}
 	out = append(out, h.seenAddrs()...)
@@ -120,7 +78,7 @@ func (h *Host) Addrs() []netip.AddrPort {
 	out = slices.DeleteFunc(out, func(a netip.AddrPort) bool {
 		ip := a.Addr()
 		return !ip.IsValid() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() ||
-			cgnat.Contains(ip) || ip.IsLoopback() && !h.cfg.Loopback
+			netaddr.IsShared(ip) || ip.IsLoopback() && !h.cfg.Loopback
 	})
 	slices.SortStableFunc(out, func(a, b netip.AddrPort) int {
 		return cmp.Or(order(slices.Contains(open, a), slices.Contains(open, b)),
@@ -131,7 +89,7 @@ func (h *Host) Addrs() []netip.AddrPort {
 
 func addrRank(a netip.Addr) int {
 	switch {
-	case IsPublic(a):
+	case netaddr.IsPublic(a):
 		return 0
 	case a.IsLoopback():
 		return 2
@@ -154,8 +112,8 @@ func (h *Host) seenAddrs() []netip.AddrPort {
 func (h *Host) publicAddrs() []ma.Multiaddr {
 	var out []ma.Multiaddr
 	for _, a := range h.Addrs() {
-		if IsPublic(a.Addr()) {
-			out = append(out, quicAddr(a))
+		if netaddr.IsPublic(a.Addr()) {
+			out = append(out, netaddr.QUIC(a))
 		}
 	}
 	return out
@@ -176,7 +134,7 @@ func (h *Host) AddrsOf(box ident.BoxID) []netip.AddrPort {
 	h.mu.Lock()
 	hints := slices.Clone(h.hints[box])
 	h.mu.Unlock()
-	out := append(h.book.addrs(box), hints...)
+	out := append(h.book.Addrs(box), hints...)
 	slices.SortFunc(out, netip.AddrPort.Compare)
 	return slices.Compact(out)
 }
@@ -205,15 +163,16 @@ func (h *Host) keepRecord(ctx context.Context) {
 	defer t.Stop()
 	var saved time.Time
 	for {
-		if h.book.publish(h.Addrs(), h.Relays(), h.guests.doorUntil(), h.ReachOf(h.self)) {
+		h.beginPunching()
+		if h.book.Publish(h.Addrs(), h.Relays(), h.guests.doorUntil(), h.ReachOf(h.self)) {
 			h.nudgeAll()
 			h.change()
 			poke(h.outside)
 		}
 		ended := ctx.Err() != nil // asked once: what comes before the end is saved
-		if h.book.due(saved) || ended {
+		if h.book.Due(saved) || ended {
 			saved = time.Now()
-			if err := h.book.save(); err != nil {
+			if err := h.book.Save(); err != nil {
 				h.log.Warn("address book not saved", "err", err)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/wire"
 )
 
@@ -217,7 +218,7 @@ func (h *Host) learn(st *conn, rtt time.Duration, raw []byte) error {
 		st.rtt = (7*st.rtt + rtt) / 8 // RFC 6298
 	}
 	moved := st.seen.IsValid() && seen.IsValid() && seen != st.seen
-	fresh := !st.seen.IsValid() && seen.IsValid() && IsPublic(seen.Addr())
+	fresh := !st.seen.IsValid() && seen.IsValid() && netaddr.IsPublic(seen.Addr())
 	if fresh {
 		st.seen = seen
 		h.seen[seen]++

@@ -13,6 +13,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/wire"
 )
 
@@ -93,7 +94,7 @@ func decodeAsk(ask callAsk) ([]netip.AddrPort, error) {
 	var out []netip.AddrPort
 	for _, raw := range ask.Addrs {
 		var a netip.AddrPort
-		if err := a.UnmarshalBinary(raw); err != nil || a.Port() == 0 || !IsPublic(a.Addr()) || a.Addr().Is4In6() || a.Addr().Zone() != "" {
+		if err := a.UnmarshalBinary(raw); err != nil || a.Port() == 0 || !netaddr.IsPublic(a.Addr()) || a.Addr().Is4In6() || a.Addr().Zone() != "" {
 			return nil, fmt.Errorf("call: bad address")
 		}
 		out = append(out, a)
@@ -151,10 +152,10 @@ func (h *Host) ownOf(box ident.BoxID) func(netip.AddrPort) bool {
 	_, conns := h.stateOf(mustPeer(box))
 	for _, c := range conns {
 		if isDirect(c) {
-			from[addrPort(c.RemoteMultiaddr()).Addr()] = true
+			from[netaddr.AddrPort(c.RemoteMultiaddr()).Addr()] = true
 		}
 	}
-	for _, a := range h.book.addrs(box) {
+	for _, a := range h.book.Addrs(box) {
 		if a.Addr().Is6() {
 			from[a.Addr()] = true
 		}
@@ -189,8 +190,8 @@ func dialAll(ctx context.Context, scout host.Host, p peer.ID, addrs []netip.Addr
 		mu.Unlock()
 	}
 	for i, a := range addrs {
-		wg.Go(func() { dial(tcpAddr(a), &told.TCP, i) })
-		wg.Go(func() { dial(quicAddr(a), &told.QUIC, i) })
+		wg.Go(func() { dial(netaddr.TCP(a), &told.TCP, i) })
+		wg.Go(func() { dial(netaddr.QUIC(a), &told.QUIC, i) })
 	}
 	wg.Wait()
 	return told

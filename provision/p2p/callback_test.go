@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/wire"
 )
 
@@ -56,7 +57,7 @@ func FuzzDecodeAsk(f *testing.F) {
 			t.Fatalf("%d addresses", len(addrs))
 		}
 		for _, a := range addrs {
-			if !IsPublic(a.Addr()) || a.Port() == 0 {
+			if !netaddr.IsPublic(a.Addr()) || a.Port() == 0 {
 				t.Fatalf("calls %v", a)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/addrbook"
 	"redhen/provision/wire"
 )
 
@@ -20,7 +21,7 @@ func (h *Host) gossip(ctx context.Context, l *link, c network.Conn) time.Duratio
 	if l.conn != c {
 		l.conn, l.sent, l.told = c, nil, time.Time{}
 	}
-	records, next := h.book.unsent(l.sent)
+	records, next := h.book.Unsent(l.sent)
 	if len(records) == 0 {
 		return lookAgain
 	}
@@ -61,13 +62,13 @@ func (h *Host) sendBook(ctx context.Context, to ident.BoxID, records [][]byte) e
 func (h *Host) receiveBook(_ context.Context, from ident.BoxID, s Stream) {
 	s.SetDeadline(time.Now().Add(dialTimeout))
 	var records [][]byte
-	if err := wire.Read(s, maxBook, &records); err != nil {
+	if err := wire.Read(s, addrbook.MaxBytes, &records); err != nil {
 		s.Reset()
 		return
 	}
 	news := false
 	for _, raw := range records[:min(len(records), 2*MaxMembers)] {
-		box, fresh, err := h.book.put(raw, h.guests.member)
+		box, fresh, err := h.book.Put(raw, h.guests.member)
 		if err != nil {
 			h.log.Warn("address record refused", "box", from.Short(), "err", err)
 			s.Reset()
@@ -88,11 +89,11 @@ func (h *Host) receiveBook(_ context.Context, from ident.BoxID, s Stream) {
 
 // Record returns what this box signed of itself last: its addresses, and the relays
 // through which it is reached.
-func (h *Host) Record() []byte { return h.book.own() }
+func (h *Host) Record() []byte { return h.book.Own() }
 
 // LearnRecord takes the record of a member from any hand, as it is signed.
 func (h *Host) LearnRecord(raw []byte) error {
-	box, fresh, err := h.book.put(raw, h.guests.member)
+	box, fresh, err := h.book.Put(raw, h.guests.member)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/addrbook"
+	"redhen/provision/p2p/rental"
 )
 
 // guests decides who may connect: the one place that the connection gater, the
@@ -24,7 +26,7 @@ import (
 //     they may want to reach through us.
 type guests struct {
 	self       ident.BoxID
-	rent       *rental                                      // nil: this is no relay that is rented
+	rent       *rental.Rental                               // nil: this is no relay that is rented
 	doors      func(member ident.BoxID, now time.Time) bool // is that member's door open?
 	turnedAway func(ident.BoxID)                            // hears of those who came and were refused
 
@@ -95,7 +97,7 @@ func (g *guests) mayOpen(b ident.BoxID, who Access) bool {
 	case Anyone:
 		return g.known(b) || g.doorOpen()
 	case tenants:
-		return g.rent.tenant(b)
+		return g.rent.Tenant(b)
 	case all:
 		return g.rent != nil
 	case Departed:
@@ -148,13 +150,13 @@ func (g *guests) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason
 
 // AllowReserve lets members be reached through us.
 func (g *guests) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
-	return !g.playsDead() && (g.member(boxID(p)) || g.rent.tenant(boxID(p)))
+	return !g.playsDead() && (g.member(boxID(p)) || g.rent.Tenant(boxID(p)))
 }
 
 // AllowConnect lets members reach members through us, and strangers those members whose door is open.
 func (g *guests) AllowConnect(src peer.ID, _ ma.Multiaddr, dest peer.ID) bool {
 	s, d := boxID(src), boxID(dest)
-	return !g.playsDead() && (g.member(d) && (g.member(s) || g.doors(d, time.Now())) || g.rent.mayPass(s, d, time.Now()))
+	return !g.playsDead() && (g.member(d) && (g.member(s) || g.doors(d, time.Now())) || g.rent.MayPass(s, d, time.Now()))
 }
 
 // set replaces the members and returns those that are gone and those that are new.
@@ -189,7 +191,7 @@ func (g *guests) isRented(b ident.BoxID) bool {
 }
 
 // setRented replaces the relays that belong to no circle.
-func (g *guests) setRented(relays []Rented) {
+func (g *guests) setRented(relays []addrbook.Rented) {
 	set := make(map[ident.BoxID]bool, len(relays))
 	for _, r := range relays {
 		set[r.Box] = true

@@ -15,6 +15,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/rendezvous"
 )
 
@@ -127,7 +128,7 @@ func (h *Host) needsStrangers(begun time.Time) bool {
 	case members == 0 || h.Outside():
 		return false
 	}
-	return !h.book.anyOpen() || time.Since(begun) > rungGrace
+	return !h.book.AnyOpen() || time.Since(begun) > rungGrace
 }
 
 // askStrangers meets strangers, is reached through some, tells where we are, and asks
@@ -229,7 +230,7 @@ func (h *Host) reserveAtStranger(ctx context.Context, r peer.AddrInfo) {
 		h.log.Debug("a stranger does not relay", "peer", r.ID.String(), "err", err)
 		return
 	}
-	addrs := slices.DeleteFunc(slices.Clone(r.Addrs), func(a ma.Multiaddr) bool { return !IsPublic(addrPort(a).Addr()) })
+	addrs := slices.DeleteFunc(slices.Clone(r.Addrs), func(a ma.Multiaddr) bool { return !netaddr.IsPublic(netaddr.AddrPort(a).Addr()) })
 	h.mu.Lock()
 	h.rung.lent[r.ID] = lent{addrs, time.Now().Add(lentTime + rand.N(lentTime))}
 	h.mu.Unlock()
@@ -279,8 +280,8 @@ func (h *Host) announce(ctx context.Context, met *rendezvous.Strangers) error {
 	}
 	h.mu.Unlock()
 	for _, a := range h.Addrs() {
-		if IsPublic(a.Addr()) {
-			addrs = append(addrs, quicAddr(a))
+		if netaddr.IsPublic(a.Addr()) {
+			addrs = append(addrs, netaddr.QUIC(a))
 		}
 	}
 	slices.SortFunc(addrs, func(a, b ma.Multiaddr) int { return a.Compare(b) })
@@ -338,9 +339,9 @@ func (h *Host) findFar(ctx context.Context, met *rendezvous.Strangers) {
 func (h *Host) mayTry(a ma.Multiaddr) bool {
 	if r, ok := relayOf(a); ok {
 		first, _ := ma.SplitFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_P2P })
-		return r != h.self && IsPublic(addrPort(first).Addr())
+		return r != h.self && netaddr.IsPublic(netaddr.AddrPort(first).Addr())
 	}
-	return IsPublic(addrPort(a).Addr())
+	return netaddr.IsPublic(netaddr.AddrPort(a).Addr())
 }
 
 // farAddrs returns where strangers say that a box is.
@@ -383,10 +384,8 @@ func (h *Host) leaveStranger(ctx context.Context, l *link, c network.Conn) {
 	switch {
 	case time.Since(c.Stat().Opened) > strangerLife:
 		c.Close()
-	case c.Stat().Direction == network.DirInbound && h.punches():
-		if err := h.punch.DirectConnect(l.peer); err != nil {
-			h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
-		}
+	case inbound(c) && h.puncher() != nil:
+		h.punchTo(l)
 	default:
 		h.dialStraight(ctx, l)
 	}
@@ -419,11 +418,11 @@ func (h *Host) watchSeen(ctx context.Context) {
 }
 
 func (h *Host) lentSaw(id event.EvtPeerIdentificationCompleted) {
-	if id.ObservedAddr == nil || !isDirect(id.Conn) || isTCP(id.Conn.RemoteMultiaddr()) || !h.guests.isLent(boxID(id.Peer)) {
+	if id.ObservedAddr == nil || !isDirect(id.Conn) || netaddr.IsTCP(id.Conn.RemoteMultiaddr()) || !h.guests.isLent(boxID(id.Peer)) {
 		return
 	}
-	a := addrPort(id.ObservedAddr)
-	if !IsPublic(a.Addr()) {
+	a := netaddr.AddrPort(id.ObservedAddr)
+	if !netaddr.IsPublic(a.Addr()) {
 		return
 	}
 	h.mu.Lock()

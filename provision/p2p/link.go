@@ -68,6 +68,8 @@ type link struct {
 	next     time.Time             // next dial
 	upgrades int                   // tries in a row to leave the relay
 	upgrade  time.Time             // next such try
+	quic     time.Time             // next try to leave TCP
+	quics    int                   // such tries in all
 	reserve  time.Time             // next try to reserve
 	sent     map[ident.BoxID]int64 // newest records that arrived there over conn
 	conn     network.Conn          // to which sent belongs
@@ -108,7 +110,7 @@ func (h *Host) SetMembers(members []Member) error {
 		}
 	}
 	h.mu.Unlock()
-	h.book.keep(h.guests.known)
+	h.book.Keep(h.guests.known)
 	h.sweep()
 	if len(gone)+len(fresh) > 0 {
 		poke(h.reconcile)
@@ -228,11 +230,13 @@ func (h *Host) tend(ctx context.Context, l *link) time.Duration {
 		return h.redial(ctx, l)
 	case Relayed:
 		l.steady()
+		h.oneRelayed(l, conns)
 		return min(h.gossip(ctx, l, conns[0]), h.leaveRelay(ctx, l, conns))
 	default:
 		l.steady()
 		l.upgrades = 0
 		h.prune(l, conns)
+		h.leaveTCP(ctx, l, conns)
 		h.reserveAt(ctx, l)
 		return h.gossip(ctx, l, conns[0])
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"redhen/provision/p2p/netaddr"
 )
 
 // directDialTimeout bounds each step of a hole punch: a try to dial straight, then
@@ -103,7 +104,7 @@ func (h *Host) start(port uint16) (host.Host, error) {
 		ips = []netip.Addr{h.cfg.ListenIP}
 	}
 	for i, ip := range ips {
-		for _, a := range transportAddrs(netip.AddrPortFrom(ip, port)) {
+		for _, a := range netaddr.Both(netip.AddrPortFrom(ip, port)) {
 			if err := lh.Network().Listen(a); err != nil && i == 0 {
 				lh.Close()
 				return nil, err
@@ -253,10 +254,40 @@ func (h *Host) addServices() error {
 	if h.relay, err = relay.New(h.h, relay.WithResources(res), relay.WithACL(h.guests)); err != nil {
 		return fmt.Errorf("start relay: %w", err)
 	}
-	h.punch, err = holepunch.NewService(h.h, h.ids, h.publicAddrs, holepunch.DirectDialTimeout(directDialTimeout))
-	if err != nil {
-		h.relay.Close()
-		return fmt.Errorf("start hole punching: %w", err)
-	}
 	return nil
+}
+
+// beginPunching starts hole punching once we know a public address of ours: started
+// before, libp2p's service looks for one every 5 s only. It is called by one goroutine.
+func (h *Host) beginPunching() {
+	if h.puncher() != nil || len(h.publicAddrs()) == 0 {
+		return
+	}
+	s, err := holepunch.NewService(h.h, h.ids, h.publicAddrs, holepunch.DirectDialTimeout(directDialTimeout))
+	if err != nil {
+		h.log.Warn("no hole punching", "err", err)
+		return
+	}
+	h.mu.Lock()
+	closed := h.closed
+	if !closed {
+		h.punch = s
+	}
+	h.mu.Unlock()
+	if closed {
+		s.Close()
+		return
+	}
+	for _, l := range h.Links() {
+		if l.State == Relayed {
+			h.newWay(l.Box)
+		}
+	}
+}
+
+// puncher returns the service of hole punching, nil before we know an address.
+func (h *Host) puncher() *holepunch.Service {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.punch
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+	"redhen/provision/p2p/localname"
+	"redhen/provision/p2p/netaddr"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 func (h *Host) discover(ctx context.Context) {
 	quiet := false
 	for ctx.Err() == nil {
-		network := networkNow()
+		network := localname.Network()
 		s := mdns.NewMdnsService(h.h, mdnsService, found{h})
 		err := s.Start()
 		if err != nil && !quiet {
@@ -27,7 +29,7 @@ func (h *Host) discover(ctx context.Context) {
 		}
 		quiet = err != nil
 		begun := time.Now()
-		for networkNow() == network && (err == nil || time.Since(begun) < mdnsRetry) && pause(ctx, networkLook) {
+		for localname.Network() == network && (err == nil || time.Since(begun) < mdnsRetry) && pause(ctx, localname.Look) {
 		}
 		s.Close()
 	}
@@ -43,7 +45,7 @@ func (f found) HandlePeerFound(info peer.AddrInfo) {
 		return
 	}
 	for _, m := range info.Addrs {
-		if a := addrPort(m); a.IsValid() && !a.Addr().IsLoopback() {
+		if a := netaddr.AddrPort(m); a.IsValid() && !a.Addr().IsLoopback() {
 			f.h.Learn(box, a)
 		}
 	}

@@ -8,28 +8,17 @@ import (
 	"time"
 
 	"redhen/provision/ident"
-)
-
-// Wall is what keeps a box from being reached from outside its house.
-type Wall uint8
-
-// The walls. They travel in signed records and never change.
-const (
-	WallUnknown  Wall = iota // nobody outside has tried yet
-	WallNone                 // there is none: it was reached
-	WallSilent               // the router passes nothing, and answers no requests to
-	WallRefused              // the router refuses to pass a port
-	WallCarrier              // the provider shares one address among many houses
-	WallFiltered             // there is an address of its own, and something lets nobody in
-	WallUDP                  // the network lets no UDP pass
+	"redhen/provision/p2p/addrbook"
+	"redhen/provision/p2p/netaddr"
+	"redhen/provision/p2p/portmap"
 )
 
 // Outlook is what a box knows of its own way out and in.
 type Outlook struct {
-	Wall    Wall
+	Wall    addrbook.Wall
 	Open    []netip.AddrPort // where a member reached it from outside
 	Checked time.Time        // by a member; zero = never
-	Router  RouterSays
+	Router  portmap.Says
 	Strict  bool // the router gives every destination another port: fewer punches succeed
 	// Slow is how far our clock is behind what others signed. A box whose clock stands
 	// before the others' keys were certified cannot link at all.
@@ -65,7 +54,7 @@ func (h *Host) watchOutside(ctx context.Context) {
 // findOutside asks members that are not in this house, one after the other, until one
 // has called. It returns when to look again.
 func (h *Host) findOutside(ctx context.Context) time.Duration {
-	own := slices.DeleteFunc(h.Addrs(), func(a netip.AddrPort) bool { return !IsPublic(a.Addr()) })
+	own := slices.DeleteFunc(h.Addrs(), func(a netip.AddrPort) bool { return !netaddr.IsPublic(a.Addr()) })
 	own = own[:min(len(own), maxCallAddrs)]
 	slices.SortFunc(own, netip.AddrPort.Compare)
 	h.mu.Lock()
@@ -124,9 +113,9 @@ func (h *Host) outsiders(own []netip.AddrPort) (list []ident.BoxID) {
 		}
 		_, conns := h.stateOf(mustPeer(l.Box))
 		for _, c := range conns {
-			ip := addrPort(c.RemoteMultiaddr()).Addr()
+			ip := netaddr.AddrPort(c.RemoteMultiaddr()).Addr()
 			near := slices.ContainsFunc(own, func(a netip.AddrPort) bool { return a.Addr() == ip })
-			if isDirect(c) && IsPublic(ip) && !near {
+			if isDirect(c) && netaddr.IsPublic(ip) && !near {
 				list = append(list, l.Box)
 				break
 			}
@@ -140,7 +129,7 @@ func (h *Host) outsiders(own []netip.AddrPort) (list []ident.BoxID) {
 func (h *Host) Outlook() Outlook {
 	addrs := h.Addrs()
 	blocked := h.udpBlocked()
-	slow := max(0, time.Until(h.book.newest()))
+	slow := max(0, time.Until(h.book.Newest()))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o := Outlook{Open: slices.Clone(h.verdict.open), Checked: h.verdict.at, Router: h.router, Strict: h.strict(), Slow: slow}
@@ -149,27 +138,27 @@ func (h *Host) Outlook() Outlook {
 }
 
 // wall names what keeps us from being reached. Callers hold h.mu.
-func (h *Host) wall(addrs []netip.AddrPort, blocked bool) Wall {
+func (h *Host) wall(addrs []netip.AddrPort, blocked bool) addrbook.Wall {
 	behind := !slices.ContainsFunc(addrs, func(a netip.AddrPort) bool {
-		return IsPublic(a.Addr()) && int(a.Port()) == h.Port() && h.seen[a] == 0
+		return netaddr.IsPublic(a.Addr()) && int(a.Port()) == h.Port() && h.seen[a] == 0
 	})
 	switch {
 	case len(h.verdict.open) > 0:
-		return WallNone
+		return addrbook.WallNone
 	case blocked:
-		return WallUDP
-	case h.router == RouterPrivate:
-		return WallCarrier
+		return addrbook.WallUDP
+	case h.router == portmap.Private:
+		return addrbook.WallCarrier
 	case h.verdict.at.IsZero():
-		return WallUnknown
-	case h.router == RouterPasses:
-		return WallFiltered
-	case h.router == RouterRefuses:
-		return WallRefused
+		return addrbook.WallUnknown
+	case h.router == portmap.Passes:
+		return addrbook.WallFiltered
+	case h.router == portmap.Refuses:
+		return addrbook.WallRefused
 	case behind:
-		return WallSilent
+		return addrbook.WallSilent
 	}
-	return WallFiltered
+	return addrbook.WallFiltered
 }
 
 // strict reports whether others see us at different ports of one address. Callers hold h.mu.
@@ -189,10 +178,10 @@ func (h *Host) strict() bool {
 func (h *Host) udpBlocked() bool {
 	tcp, quic := 0, 0
 	for _, c := range h.h.Network().Conns() {
-		if !isDirect(c) || !IsPublic(addrPort(c.RemoteMultiaddr()).Addr()) {
+		if !isDirect(c) || !netaddr.IsPublic(netaddr.AddrPort(c.RemoteMultiaddr()).Addr()) {
 			continue
 		}
-		if isTCP(c.RemoteMultiaddr()) {
+		if netaddr.IsTCP(c.RemoteMultiaddr()) {
 			tcp++
 		} else {
 			quic++
@@ -201,31 +190,23 @@ func (h *Host) udpBlocked() bool {
 	return tcp > 0 && quic == 0
 }
 
-// Reach is what a member says of itself in its signed record.
-type Reach struct {
-	Wall Wall
-	Open []netip.AddrPort // where it was reached from outside
-
-	rented []Rented // at most maxRented; of this box only
-}
-
 // ReachOf returns what a box last said of itself; of this box, what holds now.
-func (h *Host) ReachOf(box ident.BoxID) Reach {
+func (h *Host) ReachOf(box ident.BoxID) addrbook.Reach {
 	if box == h.self {
 		o := h.Outlook()
-		return Reach{Wall: o.Wall, Open: o.Open, rented: h.HeldRelays()}
+		return addrbook.Reach{Wall: o.Wall, Open: o.Open, Rented: h.HeldRelays()}
 	}
-	return h.book.reach(box)
+	return h.book.Reach(box)
 }
 
 // Outside reports whether this box or a member with a link can be reached from outside.
 // A circle on one machine needs nobody to be, and a rented relay is as good.
 func (h *Host) Outside() bool {
-	if h.cfg.Loopback || len(h.HeldRelays()) > 0 || h.Outlook().Wall == WallNone {
+	if h.cfg.Loopback || len(h.HeldRelays()) > 0 || h.Outlook().Wall == addrbook.WallNone {
 		return true
 	}
 	for _, l := range h.Links() {
-		if l.State != None && h.book.reach(l.Box).Wall == WallNone {
+		if l.State != None && h.book.Reach(l.Box).Wall == addrbook.WallNone {
 			return true
 		}
 	}

@@ -22,6 +22,9 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/addrbook"
+	"redhen/provision/p2p/portmap"
+	"redhen/provision/p2p/rental"
 )
 
 // MaxMembers is the largest number of boxes in a circle.
@@ -53,7 +56,7 @@ type Config struct {
 	Logger   *slog.Logger  // nil = none
 
 	// FindRouter finds the router to ask; nil = by UPnP and NAT-PMP on the local network.
-	FindRouter func(context.Context) (Mapper, error)
+	FindRouter func(context.Context) (portmap.Mapper, error)
 
 	// Strangers lets strangers help while no member can be reached from outside, or an
 	// invite is out (SetStrangers changes it); Bootstrap is whom to ask first, nil =
@@ -84,7 +87,7 @@ func (c *Config) validate() error {
 		c.Beat = time.Second
 	}
 	if c.FindRouter == nil {
-		c.FindRouter = findRouter
+		c.FindRouter = portmap.Find
 	}
 	if c.ListenIP.IsLoopback() {
 		c.Loopback = true
@@ -132,13 +135,12 @@ type Host struct {
 	port      uint16
 	h         host.Host
 	ids       identify.IDService
-	punch     *holepunch.Service
 	relay     *relay.Relay
 	guests    *guests
 	strangers strangers
 	callers   callers
 	published *publisher
-	book      *book
+	book      *addrbook.Book
 
 	mu       sync.Mutex
 	handlers map[string]handler               // by protocol
@@ -148,9 +150,10 @@ type Host struct {
 	hints    map[ident.BoxID][]netip.AddrPort // unsigned: from pairing and mDNS
 	relays   map[ident.BoxID]time.Time        // where we hold a reservation, until when
 	seen     map[netip.AddrPort]int           // our public QUIC addresses, as counted connections see them
-	router   RouterSays
+	router   portmap.Says
 	mapped   []netip.AddrPort // our port on the outside of the router
 	verdict  verdict
+	punch    *holepunch.Service // nil before we know a public address of ours
 	rung     rung
 	rents    rents
 	changed  chan struct{} // closed at the next change
@@ -187,15 +190,15 @@ func New(cfg Config) (*Host, error) {
 		outside:   make(chan struct{}, 1),
 	}
 	h.guests, h.rung = newGuests(h.self), newRung(cfg.Strangers)
-	h.rents = rents{held: map[Rented]time.Time{}, next: map[Rented]time.Time{}, news: make(chan struct{}, 1)}
+	h.rents = rents{held: map[addrbook.Rented]time.Time{}, next: map[addrbook.Rented]time.Time{}, news: make(chan struct{}, 1)}
 	if cfg.RelayFor != nil {
-		h.guests.rent = newRental(cfg.RelayFor)
+		h.guests.rent = rental.New(cfg.RelayFor)
 	}
 	var err error
-	if h.book, err = openBook(cfg.Dir, cfg.Key, cfg.Logger); err != nil {
+	if h.book, err = addrbook.Open(cfg.Dir, cfg.Key, cfg.Logger); err != nil {
 		return nil, err
 	}
-	h.guests.doors, h.guests.turnedAway = h.book.door, func(b ident.BoxID) { h.turnAway(b, "a connection") }
+	h.guests.doors, h.guests.turnedAway = h.book.Door, func(b ident.BoxID) { h.turnAway(b, "a connection") }
 	if err := h.listen(); err != nil {
 		return nil, err
 	}
@@ -249,7 +252,9 @@ func (h *Host) Close() error {
 	if closed {
 		return nil
 	}
-	h.punch.Close()
+	if p := h.puncher(); p != nil {
+		p.Close()
+	}
 	h.relay.Close()
 	if err := h.h.Close(); err != nil {
 		return fmt.Errorf("close p2p host: %w", err)
@@ -322,7 +327,7 @@ func (h *Host) enter(wg *sync.WaitGroup) bool {
 // Open opens a stream to a connected box. It never waits for a link: without one
 // it returns ErrNoLink at once.
 func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, error) {
-	if !h.guests.known(to) && !h.guests.rent.tenant(to) {
+	if !h.guests.known(to) && !h.guests.rent.Tenant(to) {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNotMember)
 	}
 	p, err := peer.Decode(string(to))

@@ -311,7 +311,7 @@ func TestARestartedBoxOnANewPortComesBack(t *testing.T) {
 	stopA := run(t, a)
 	run(t, b)
 	waitDirect(t, a, b)
-	wait(t, a, "record of b", func() bool { return len(a.book.addrs(b.Self())) > 0 })
+	wait(t, a, "record of b", func() bool { return len(a.book.Addrs(b.Self())) > 0 })
 	stopA()
 	wait(t, b, "link lost", func() bool { return b.state(a.Self()) == None })
 
@@ -320,7 +320,7 @@ func TestARestartedBoxOnANewPortComesBack(t *testing.T) {
 	run(t, again)
 	waitDirect(t, again, b)
 	wait(t, b, "new record of a", func() bool {
-		got := b.book.addrs(a.Self())
+		got := b.book.Addrs(a.Self())
 		return len(got) == 1 && int(got[0].Port()) == again.Port()
 	})
 }

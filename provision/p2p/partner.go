@@ -11,6 +11,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/netaddr"
 )
 
 // Target is a box that we are not in a circle with (yet), and the ways to it.
@@ -35,7 +36,7 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 	h.guests.addPartner(to.Box)
 	var addrs []ma.Multiaddr
 	for _, a := range to.Addrs {
-		addrs = append(addrs, transportAddrs(a)...)
+		addrs = append(addrs, netaddr.Both(a)...)
 	}
 	if to.Relay != "" && to.At.IsValid() {
 		h.guests.addPartner(to.Relay)
@@ -43,7 +44,7 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 		if err != nil {
 			return fmt.Errorf("connect through %q: %w", to.Relay, ident.ErrBadBoxID)
 		}
-		for _, a := range transportAddrs(to.At) {
+		for _, a := range netaddr.Both(to.At) {
 			addrs = append(addrs, a.Encapsulate(circuit))
 		}
 	}

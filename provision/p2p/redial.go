@@ -5,17 +5,21 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/addrbook"
+	"redhen/provision/p2p/netaddr"
 )
 
 const (
@@ -114,7 +118,7 @@ func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
 	own := h.Addrs()
 	for _, a := range h.AddrsOf(box) {
 		if !slices.Contains(own, a) { // somebody else had that address before
-			out = append(out, transportAddrs(a)...)
+			out = append(out, netaddr.Both(a)...)
 		}
 	}
 	out = append(out, h.farAddrs(box)...)
@@ -128,7 +132,7 @@ func (h *Host) dialAddrs(box ident.BoxID) []ma.Multiaddr {
 // dialRelays returns members with a direct link: those that box names first, and of
 // these the ones that are reached from outside, since box keeps its link with them most surely.
 func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
-	named := h.book.relays(box)
+	named := h.book.Relays(box)
 	var out []ident.BoxID
 	for _, l := range h.Links() {
 		if l.State == Direct && l.Box != box {
@@ -142,7 +146,7 @@ func (h *Host) dialRelays(box ident.BoxID) []ident.BoxID {
 }
 
 // isOpen reports whether a member says that it is reached from outside.
-func (h *Host) isOpen(box ident.BoxID) bool { return h.book.reach(box).Wall == WallNone }
+func (h *Host) isOpen(box ident.BoxID) bool { return h.book.Reach(box).Wall == addrbook.WallNone }
 
 // dial connects, and leaves no guess about the peer's addresses behind.
 func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error {
@@ -158,7 +162,8 @@ func (h *Host) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) error 
 }
 
 // leaveRelay tries from time to time to get a direct connection beside a relayed one.
-// Only the side that was called may ask for a punch (DCUtR); the other dials.
+// Only the side that was called may ask for a punch (DCUtR); the other dials. Where both
+// have called, both ask: libp2p takes the busier connection, and one of them was called on it.
 func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) time.Duration {
 	if l.news.Swap(false) {
 		l.upgrades, l.upgrade = 0, time.Time{}
@@ -166,10 +171,8 @@ func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) ti
 	if wait := time.Until(l.upgrade); wait > 0 {
 		return wait
 	}
-	if conns[0].Stat().Direction == network.DirInbound && h.punches() {
-		if err := h.punch.DirectConnect(l.peer); err != nil {
-			h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
-		}
+	if slices.ContainsFunc(conns, inbound) {
+		h.punchTo(l)
 	}
 	if state, _ := h.stateOf(l.peer); state == Relayed {
 		h.dialStraight(ctx, l)
@@ -180,9 +183,26 @@ func (h *Host) leaveRelay(ctx context.Context, l *link, conns []network.Conn) ti
 	return wait
 }
 
+// oneRelayed leaves one of the connections that two boxes have made through relays at
+// once, when they have settled: the one that the box with the smaller name dialled.
+func (h *Host) oneRelayed(l *link, conns []network.Conn) {
+	young := func(c network.Conn) bool { return time.Since(c.Stat().Opened) < settle }
+	if h.self > l.box || slices.ContainsFunc(conns, young) {
+		return
+	}
+	keep := max(0, slices.IndexFunc(conns, func(c network.Conn) bool { return !inbound(c) }))
+	for i, c := range conns {
+		if i != keep {
+			c.Close()
+		}
+	}
+}
+
+func inbound(c network.Conn) bool { return c.Stat().Direction == network.DirInbound }
+
 // dialStraight dials the addresses of a box beside a relayed connection.
 func (h *Host) dialStraight(ctx context.Context, l *link) {
-	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !addrPort(a).IsValid() })
+	straight := slices.DeleteFunc(h.dialAddrs(l.box), func(a ma.Multiaddr) bool { return !netaddr.AddrPort(a).IsValid() })
 	if len(straight) == 0 {
 		return
 	}
@@ -191,10 +211,54 @@ func (h *Host) dialStraight(ctx context.Context, l *link) {
 	h.dial(dialing, l.peer, straight)
 }
 
-// punches reports whether the hole punching service has found a public address of
-// ours and serves; before that DirectConnect would wait for it without end.
-func (h *Host) punches() bool {
-	return slices.Contains(h.h.Mux().Protocols(), holepunch.Protocol)
+// punchTo asks the box that called us through a relay to punch.
+func (h *Host) punchTo(l *link) {
+	p := h.puncher()
+	if p == nil || !slices.Contains(h.h.Mux().Protocols(), holepunch.Protocol) {
+		return // it does not serve yet
+	}
+	if err := p.DirectConnect(l.peer); err != nil {
+		h.log.Debug("no direct way", "box", l.box.Short(), "err", err)
+	}
+}
+
+// leaveTCP puts a direct connection over TCP aside for one over QUIC, if UDP passes by
+// now, while nobody tells us our address: over TCP nobody can, and nothing is punched.
+func (h *Host) leaveTCP(ctx context.Context, l *link, conns []network.Conn) {
+	c := conns[0]
+	at := netaddr.AddrPort(c.RemoteMultiaddr())
+	if inbound(c) || !netaddr.IsTCP(c.RemoteMultiaddr()) || !netaddr.IsPublic(at.Addr()) || len(h.publicAddrs()) > 0 ||
+		time.Since(c.Stat().Opened) < settle || time.Now().Before(l.quic) {
+		return
+	}
+	l.quic = time.Now().Add(min(lookAgain<<min(l.quics, 8), maxUpgrade))
+	l.quics++
+	if !h.passesUDP(ctx, l.peer, at) {
+		return
+	}
+	h.log.Info("UDP passes, connecting anew", "box", l.box.Short())
+	for _, c := range conns {
+		c.Close()
+	}
+}
+
+// passesUDP reports whether a box answers QUIC at an address, beside the connections that
+// there are.
+func (h *Host) passesUDP(ctx context.Context, p peer.ID, at netip.AddrPort) bool {
+	n, ok := h.h.Network().(interface {
+		TransportForDialing(ma.Multiaddr) transport.Transport
+	})
+	if !ok {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, directDialTimeout)
+	defer cancel()
+	c, err := n.TransportForDialing(netaddr.QUIC(at)).Dial(ctx, netaddr.QUIC(at), p)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // prune closes what a settled direct link does not need: relayed connections, and
@@ -251,7 +315,7 @@ func (h *Host) reserveAt(ctx context.Context, l *link) {
 func (h *Host) roomAt(box ident.BoxID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, have := h.relays[box]; have || len(h.relays) < maxRelays {
+	if _, have := h.relays[box]; have || len(h.relays) < addrbook.MaxRelays {
 		return true
 	}
 	if !h.isOpen(box) {

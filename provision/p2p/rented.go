@@ -2,8 +2,6 @@ package p2p
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -14,69 +12,31 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/addrbook"
+	"redhen/provision/p2p/netaddr"
+	"redhen/provision/p2p/rental"
 	"redhen/provision/wire"
 )
 
 const (
-	maxRented   = 2 // relays in a record
 	maxAllRents = 4 // relays that a box knows of
 	rentedLook  = 5 * time.Second
 	rentedIdle  = 5 * time.Minute  // while no relay is known
 	rentedAgain = 30 * time.Second // after a relay did not take us
 )
 
-// Rented is a relay that belongs to no circle, and where it is.
-type Rented struct {
-	Box ident.BoxID
-	At  netip.AddrPort
-}
-
-// String returns it as ParseRented reads it.
-func (r Rented) String() string { return string(r.Box) + "@" + r.At.String() }
-
-// ParseRented reads "NAME@1.2.3.4:4717", as redhen relay prints it.
-func ParseRented(s string) (Rented, error) {
-	name, at, _ := strings.Cut(s, "@")
-	box, err := ident.ParseBoxID(name)
-	if err != nil {
-		return Rented{}, fmt.Errorf("relay %q: %w", s, err)
-	}
-	a, err := netip.ParseAddrPort(at)
-	if err != nil || a.Port() == 0 {
-		return Rented{}, fmt.Errorf("relay %q: want NAME@ADDRESS:PORT", s)
-	}
-	return Rented{box, a}, nil
-}
-
-// recordRelay is a Rented in a record.
-type recordRelay struct {
-	Box ident.BoxID `cbor:"1,keyasint"`
-	At  []byte      `cbor:"2,keyasint"`
-}
-
-func (r recordRelay) decode() (out Rented, err error) {
-	if _, err := ident.ParseBoxID(string(r.Box)); err != nil {
-		return out, err
-	}
-	if err := out.At.UnmarshalBinary(r.At); err != nil || !out.At.IsValid() || out.At.Port() == 0 || out.At.Addr().Zone() != "" {
-		return out, fmt.Errorf("bad address")
-	}
-	out.Box = r.Box
-	return out, nil
-}
-
 // rents is what a box knows of rented relays. Guarded by Host.mu.
 type rents struct {
-	own   []Rented
+	own   []addrbook.Rented
 	chain func() [][]byte // of the circle, as roster encodes changes; nil = none is shown
-	held  map[Rented]time.Time
-	next  map[Rented]time.Time
+	held  map[addrbook.Rented]time.Time
+	next  map[addrbook.Rented]time.Time
 	news  chan struct{} // capacity 1: there may be another relay, or one is lost
 }
 
 // UseRelays has the box be reached through rented relays, which know it by the chain of
 // its circle. The other members learn of them from this box's record, and use them too.
-func (h *Host) UseRelays(own []Rented, chain func() [][]byte) {
+func (h *Host) UseRelays(own []addrbook.Rented, chain func() [][]byte) {
 	h.mu.Lock()
 	h.rents.own, h.rents.chain = slices.Clone(own), chain
 	h.mu.Unlock()
@@ -84,25 +44,25 @@ func (h *Host) UseRelays(own []Rented, chain func() [][]byte) {
 }
 
 // HeldRelays returns the rented relays through which this box can be reached now.
-func (h *Host) HeldRelays() []Rented {
+func (h *Host) HeldRelays() []addrbook.Rented {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var out []Rented
+	var out []addrbook.Rented
 	for r, until := range h.rents.held {
 		if time.Now().Before(until) {
 			out = append(out, r)
 		}
 	}
-	slices.SortFunc(out, func(a, b Rented) int { return strings.Compare(a.String(), b.String()) })
-	return out[:min(len(out), maxRented)]
+	slices.SortFunc(out, func(a, b addrbook.Rented) int { return strings.Compare(a.String(), b.String()) })
+	return out[:min(len(out), addrbook.MaxRented)]
 }
 
 // knownRelays returns our own relays and those of members.
-func (h *Host) knownRelays() []Rented {
+func (h *Host) knownRelays() []addrbook.Rented {
 	h.mu.Lock()
 	out := slices.Clone(h.rents.own)
 	h.mu.Unlock()
-	for _, r := range h.book.allRented() {
+	for _, r := range h.book.AllRented() {
 		if !slices.Contains(out, r) {
 			out = append(out, r)
 		}
@@ -133,7 +93,7 @@ func (h *Host) keepRented(ctx context.Context) {
 }
 
 // tendRented reserves at a relay when it is time to.
-func (h *Host) tendRented(ctx context.Context, r Rented) {
+func (h *Host) tendRented(ctx context.Context, r addrbook.Rented) {
 	if h.h.Network().Connectedness(mustPeer(r.Box)) != network.Connected {
 		h.dropRented(r)
 	}
@@ -146,7 +106,7 @@ func (h *Host) tendRented(ctx context.Context, r Rented) {
 }
 
 // dropRented forgets a reservation whose connection is lost.
-func (h *Host) dropRented(r Rented) {
+func (h *Host) dropRented(r addrbook.Rented) {
 	h.mu.Lock()
 	_, held := h.rents.held[r]
 	delete(h.rents.held, r)
@@ -160,7 +120,7 @@ func (h *Host) dropRented(r Rented) {
 }
 
 // rent shows the chain and reserves.
-func (h *Host) rent(ctx context.Context, r Rented, chain [][]byte) {
+func (h *Host) rent(ctx context.Context, r addrbook.Rented, chain [][]byte) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	until, err := h.tryRent(ctx, r, chain)
@@ -180,8 +140,8 @@ func (h *Host) rent(ctx context.Context, r Rented, chain [][]byte) {
 	poke(h.republish)
 }
 
-func (h *Host) tryRent(ctx context.Context, r Rented, chain [][]byte) (until time.Time, err error) {
-	info := peer.AddrInfo{ID: mustPeer(r.Box), Addrs: transportAddrs(r.At)}
+func (h *Host) tryRent(ctx context.Context, r addrbook.Rented, chain [][]byte) (until time.Time, err error) {
+	info := peer.AddrInfo{ID: mustPeer(r.Box), Addrs: netaddr.Both(r.At)}
 	if err := h.h.Connect(ctx, info); err != nil {
 		return until, err
 	}
@@ -199,7 +159,7 @@ func (h *Host) tryRent(ctx context.Context, r Rented, chain [][]byte) (until tim
 		return until, err
 	}
 	if !a.Known {
-		return until, errNotAllowed
+		return until, rental.ErrNotAllowed
 	}
 	res, err := client.Reserve(ctx, h.h, info)
 	if err != nil {
@@ -210,12 +170,12 @@ func (h *Host) tryRent(ctx context.Context, r Rented, chain [][]byte) (until tim
 
 // rentedAddrs returns the ways to a box through the rented relays that it names.
 func (h *Host) rentedAddrs(box ident.BoxID) (out []ma.Multiaddr) {
-	for _, r := range h.book.rented(box) {
+	for _, r := range h.book.Rented(box) {
 		if !h.guests.isRented(r.Box) {
 			continue
 		}
 		circuit := ma.StringCast("/p2p/" + string(r.Box) + "/p2p-circuit")
-		for _, a := range transportAddrs(r.At) {
+		for _, a := range netaddr.Both(r.At) {
 			out = append(out, a.Encapsulate(circuit))
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/netip"
 
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/portmap"
 )
 
 // Mapping is what a router does when a box asks it to pass a port through.
@@ -31,7 +31,7 @@ func (r *Router) Mapping(m Mapping) {
 
 var errNoRouter = errors.New("no router answers")
 
-func (s *Spot) findRouter(context.Context) (p2p.Mapper, error) {
+func (s *Spot) findRouter(context.Context) (portmap.Mapper, error) {
 	if s.router == nil {
 		return nil, errNoRouter
 	}

@@ -7,7 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
+	"redhen/provision/p2p/portmap"
 )
 
 // Rule: a box knows whether it is reached from outside, and what keeps it from being so;
@@ -24,22 +25,22 @@ func TestABoxKnowsWhatStandsBeforeIt(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		spot   func(*Net) *Spot
-		want   p2p.Wall
-		router p2p.RouterSays
+		want   addrbook.Wall
+		router portmap.Says
 		strict bool
 	}{
-		{"a rented server", (*Net).Spot, p2p.WallNone, p2p.RouterSilent, false},
-		{"a plain home", home(PortRestricted, NoMapping, true), p2p.WallSilent, p2p.RouterSilent, false},
-		{"a strict router", home(Symmetric, NoMapping, true), p2p.WallSilent, p2p.RouterSilent, true},
-		{"a router that refuses", home(PortRestricted, RefuseMapping, true), p2p.WallRefused, p2p.RouterRefuses, false},
-		{"a router that passes the port", home(Symmetric, AllowMapping, true), p2p.WallNone, p2p.RouterPasses, false},
-		{"a router that lies", home(PortRestricted, FeignMapping, true), p2p.WallFiltered, p2p.RouterPasses, false},
-		{"no UDP", home(PortRestricted, NoMapping, false), p2p.WallUDP, p2p.RouterSilent, false},
+		{"a rented server", (*Net).Spot, addrbook.WallNone, portmap.Silent, false},
+		{"a plain home", home(PortRestricted, NoMapping, true), addrbook.WallSilent, portmap.Silent, false},
+		{"a strict router", home(Symmetric, NoMapping, true), addrbook.WallSilent, portmap.Silent, true},
+		{"a router that refuses", home(PortRestricted, RefuseMapping, true), addrbook.WallRefused, portmap.Refuses, false},
+		{"a router that passes the port", home(Symmetric, AllowMapping, true), addrbook.WallNone, portmap.Passes, false},
+		{"a router that lies", home(PortRestricted, FeignMapping, true), addrbook.WallFiltered, portmap.Passes, false},
+		{"no UDP", home(PortRestricted, NoMapping, false), addrbook.WallUDP, portmap.Silent, false},
 		{"behind a provider's NAT", func(n *Net) *Spot {
 			r := n.Router(PortRestricted).Router(PortRestricted)
 			r.Mapping(AllowMapping)
 			return r.Spot()
-		}, p2p.WallCarrier, p2p.RouterPrivate, false},
+		}, addrbook.WallCarrier, portmap.Private, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -52,7 +53,7 @@ func TestABoxKnowsWhatStandsBeforeIt(t *testing.T) {
 				if o.Wall != c.want || o.Router != c.router || o.Strict != c.strict {
 					t.Errorf("outlook %+v, want wall %d, router %v, strict %v", o, c.want, c.router, c.strict)
 				}
-				if (len(o.Open) > 0) != (c.want == p2p.WallNone) {
+				if (len(o.Open) > 0) != (c.want == addrbook.WallNone) {
 					t.Errorf("open at %v, wall %d", o.Open, o.Wall)
 				}
 				x.Wait(t, "the record", time.Minute, func() bool {
@@ -75,7 +76,7 @@ func TestTheOutlookFollowsTheAddress(t *testing.T) {
 		openAt := func(ip netip.Addr) func() bool {
 			return func() bool {
 				o := a.Outlook()
-				return o.Wall == p2p.WallNone && slices.Equal(o.Open, []netip.AddrPort{netip.AddrPortFrom(ip, Port)})
+				return o.Wall == addrbook.WallNone && slices.Equal(o.Open, []netip.AddrPort{netip.AddrPortFrom(ip, Port)})
 			}
 		}
 		a.Wait(t, "reached", 2*time.Minute, openAt(r.Wan()))
@@ -84,7 +85,7 @@ func TestTheOutlookFollowsTheAddress(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		r.Mapping(RefuseMapping)
 		r.Unforward()
-		a.Wait(t, "the wall", time.Hour, func() bool { return a.Outlook().Wall == p2p.WallRefused })
+		a.Wait(t, "the wall", time.Hour, func() bool { return a.Outlook().Wall == addrbook.WallRefused })
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/addrbook"
 	"redhen/provision/roster"
 )
 
@@ -60,8 +61,8 @@ func TestARentedRelay(t *testing.T) {
 		cfg.RelayFor = []ident.CircleID{circle}
 		spot := n.Spot()
 		relay := Start(t, spot, cfg)
-		rented := p2p.Rented{Box: relay.Self(), At: spot.Addr()}
-		if got, err := p2p.ParseRented(rented.String()); err != nil || got != rented {
+		rented := addrbook.Rented{Box: relay.Self(), At: spot.Addr()}
+		if got, err := addrbook.ParseRented(rented.String()); err != nil || got != rented {
 			t.Fatalf("got %v, %v", got, err)
 		}
 		ra, rb := n.Router(Symmetric), n.Router(Symmetric)
@@ -72,10 +73,10 @@ func TestARentedRelay(t *testing.T) {
 			pair[0].SetMembers(members)
 			pair[1].SetMembers(members)
 		}
-		a.UseRelays([]p2p.Rented{rented}, chain)
-		b.UseRelays([]p2p.Rented{rented}, chain)
-		x.UseRelays([]p2p.Rented{rented}, otherChain)
-		y.UseRelays([]p2p.Rented{rented}, otherChain)
+		a.UseRelays([]addrbook.Rented{rented}, chain)
+		b.UseRelays([]addrbook.Rented{rented}, chain)
+		x.UseRelays([]addrbook.Rented{rented}, otherChain)
+		y.UseRelays([]addrbook.Rented{rented}, otherChain)
 		a.Wait(t, "reservations", time.Minute, func() bool { return len(a.HeldRelays()) == 1 && len(b.HeldRelays()) == 1 })
 		exchangeRecords(t, a, b)
 		waitBoth(t, a, b, p2p.Relayed, 30*time.Second)

@@ -16,6 +16,7 @@ import (
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
+	"redhen/provision/p2p/netaddr"
 	"redhen/provision/roster"
 	"redhen/provision/ticket"
 	"redhen/provision/wire"
@@ -159,7 +160,7 @@ func (d *Desk) Issue(terms Terms) (ticket.Ticket, error) {
 func bestMix(addrs []netip.AddrPort) []netip.AddrPort {
 	var mix []netip.AddrPort
 	for _, public := range []bool{true, false} {
-		i := slices.IndexFunc(addrs, func(a netip.AddrPort) bool { return p2p.IsPublic(a.Addr()) == public })
+		i := slices.IndexFunc(addrs, func(a netip.AddrPort) bool { return netaddr.IsPublic(a.Addr()) == public })
 		if i >= 0 {
 			mix = append(mix, addrs[i])
 		}
@@ -196,13 +197,13 @@ const (
 // it has none. Members punch through walls; a stranger cannot.
 func front(addrs []netip.AddrPort) (best netip.AddrPort, least wall) {
 	for _, a := range addrs {
-		if !p2p.IsPublic(a.Addr()) {
+		if !netaddr.IsPublic(a.Addr()) {
 			continue
 		}
 		w := none
 		for _, inside := range addrs {
 			switch {
-			case p2p.IsPublic(inside.Addr()):
+			case netaddr.IsPublic(inside.Addr()):
 			case inside.Port() == a.Port():
 				w = max(w, open)
 			default:

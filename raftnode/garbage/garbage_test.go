@@ -247,8 +247,11 @@ func (w *world) run(steps int) error {
 // Whatever happens, nothing goes that anything needs, or needed within a week of
 // running time; and in the end all garbage goes.
 func TestOnlyGarbageGoes(t *testing.T) {
-	removed := 0
-	for seed := range uint64(120) {
+	removed, seeds := 0, uint64(120)
+	if testing.Short() {
+		seeds = 12
+	}
+	for seed := range seeds {
 		w := newWorld(t, seed)
 		if err := w.run(150); err != nil {
 			t.Fatal(err)

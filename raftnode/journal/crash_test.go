@@ -130,7 +130,11 @@ func crash(t *testing.T, seed uint64, rounds int) {
 // What was confirmed and not resolved is pending after a power cut at any
 // operation, in its order; what was lost once never comes back.
 func TestConfirmedWritesSurvivePowerCuts(t *testing.T) {
-	for seed := range uint64(25) {
+	seeds := uint64(25)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
 		crash(t, seed, 8)
 	}
 }
@@ -226,7 +230,11 @@ func TestEveryOperationMayFail(t *testing.T) {
 }
 
 func TestAFullDiskRefusesAndForgetsNothing(t *testing.T) {
-	for room := int64(0); room < 40*vfstest.Sector; room += vfstest.Sector {
+	step := int64(vfstest.Sector)
+	if testing.Short() {
+		step *= 9
+	}
+	for room := int64(0); room < 40*vfstest.Sector; room += step {
 		d, b := vfstest.New(uint64(room)), newBook()
 		j, err := OpenOn(d, testPath, quiet())
 		must(t, err)

@@ -17,6 +17,9 @@ import (
 
 func TestReaderKeepsTheRulesOfIO(t *testing.T) {
 	for _, n := range []int{0, 5, InlineMax + 1, 2*chunk.Size + 9} {
+		if testing.Short() && n > chunk.Size {
+			continue
+		}
 		m, want := newMemory(), random(n)
 		r := Open(t.Context(), build(t, m, want), m.get)
 		if err := iotest.TestReader(r, want); err != nil { // Read, Seek and ReadAt

@@ -16,7 +16,7 @@ import (
 func TestKillAnywhere(t *testing.T) {
 	for seed := range seeds(1) {
 		total := operations(t, seed)
-		for n := 1; n <= total; n++ {
+		for n := 1; n <= total; n += stride() {
 			t.Run(fmt.Sprintf("%d/%d", seed, n), func(t *testing.T) {
 				d := vfstest.New(seed<<32 + uint64(n))
 				d.CutAt(n)
@@ -38,7 +38,7 @@ func TestKillAnywhere(t *testing.T) {
 func TestFailThenCut(t *testing.T) {
 	for seed := range seeds(1) {
 		total := operations(t, seed)
-		for n := 1; n <= total; n++ {
+		for n := 1; n <= total; n += stride() {
 			for cut := 1; cut <= 4; cut++ {
 				d := vfstest.New(seed<<32 + uint64(n))
 				d.FailAt(n, os.ErrInvalid)
@@ -147,7 +147,7 @@ func TestFlipsOutside(t *testing.T) {
 	names, err := d.ReadDir("state/raftlog")
 	must(t, err)
 	for _, name := range names {
-		for off := int64(0); off < 6*page; off += 97 {
+		for off := int64(0); off < 6*page; off += int64(97 * stride()) {
 			if slices.ContainsFunc(parts, func(p part) bool { return p.file == name && p.from <= off && off < p.to }) {
 				continue
 			}

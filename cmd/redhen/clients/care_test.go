@@ -26,6 +26,7 @@ func (c *circle) redhen(i int, stdin string, args ...string) (string, error) {
 // TestScrubCommand: what has rotted on the disk, and what somebody removed there, is
 // found by redhen scrub, although nobody read it, and comes from another house.
 func TestScrubCommand(t *testing.T) {
+	t.Parallel()
 	c := newCircle(t, 3)
 	film := c.put(0, "film.mkv", 1, 3<<20)
 	c.awaitSafe(1)
@@ -62,6 +63,7 @@ func (e errNot) Error() string { return "not in " + string(e) }
 // TestDrillCommand: a house plays dead, by the word of a keeper of another one, and
 // people carry on. Then the box that orders it is killed: the house comes back all the same.
 func TestDrillCommand(t *testing.T) {
+	t.Parallel()
 	long(t)
 	c := newCircle(t, 3)
 	out, err := c.redhen(0, password+"\n", "drill", "Oak Street", "--keeper", "anna")

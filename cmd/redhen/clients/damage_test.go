@@ -101,6 +101,7 @@ func (c *circle) wantGone(i int, code status.Code) {
 
 // TestOneByteOfAFileFlips: the disk of a box changes one bit of somebody's file.
 func TestOneByteOfAFileFlips(t *testing.T) {
+	t.Parallel()
 	c := newCircle(t, 3)
 	film := c.put(0, "film.mkv", 1, 3<<20)
 	c.awaitSafe(1)
@@ -124,6 +125,7 @@ func TestOneByteOfAFileFlips(t *testing.T) {
 
 // TestOneByteOfTheListFlips: the disk of a box changes one bit of its list of somebody's files.
 func TestOneByteOfTheListFlips(t *testing.T) {
+	t.Parallel()
 	c := newCircle(t, 3)
 	want := map[string]sum{}
 	for i := range 50 {
@@ -156,6 +158,7 @@ func TestOneByteOfTheListFlips(t *testing.T) {
 
 // TestOneByteOfTheLogFlips: the disk of a box changes one bit of what it noted.
 func TestOneByteOfTheLogFlips(t *testing.T) {
+	t.Parallel()
 	c := newCircle(t, 3)
 	want := map[string]sum{}
 	for i := range 50 {

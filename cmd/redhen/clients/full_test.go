@@ -72,6 +72,7 @@ func isFull(err error) bool {
 // a single byte left it still shows its pages, and starts again; with a larger disk
 // everything goes on, and nothing that was answered is lost.
 func TestAFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	small := filepath.Join(dir, "box-1")
 	resize := smallDisk(t, small, 176)

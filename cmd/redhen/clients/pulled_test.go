@@ -52,6 +52,7 @@ func (g *gate) Read([]byte) (int, error) {
 // the client sees a broken connection, nothing half-done is there, and the same
 // upload to another box works at once.
 func TestPulledAwayUnderAnUpload(t *testing.T) {
+	t.Parallel()
 	long(t)
 	c := newCircle(t, 3)
 	before := c.put(1, "kept before.bin", 1, 3<<20)
@@ -96,6 +97,7 @@ func TestPulledAwayUnderAnUpload(t *testing.T) {
 // TestAnotherBoxPulledAwayUnderAnUpload pulls the plug of another box than the one
 // that a client uploads to, of the leader and of a follower: the client notices nothing.
 func TestAnotherBoxPulledAwayUnderAnUpload(t *testing.T) {
+	t.Parallel()
 	long(t)
 	c := newCircle(t, 3)
 	for round, off := range []int{1, 2} {
@@ -134,6 +136,7 @@ type written struct {
 // box: what was answered as kept in two houses or more is there when the power is back.
 // What was answered as kept in one is there too: no disk was lost.
 func TestAllBoxesPulledAwayAtOnce(t *testing.T) {
+	t.Parallel()
 	rounds, load := 3, 4*time.Second
 	if raced || testing.Short() {
 		rounds, load = 1, 3*time.Second

@@ -1,4 +1,4 @@
-package p2p
+package localname
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func TestHostLabel(t *testing.T) {
 		"-":                       "",
 		strings.Repeat("a b", 60): strings.Trim(strings.Repeat("a-b", 21), "-"),
 	} {
-		got := HostLabel(name)
+		got := Label(name)
 		if name[0] == 'a' {
 			if len(got) > 63 || strings.HasSuffix(got, "-") {
 				t.Errorf("%q: got %q", name, got)
@@ -35,7 +35,7 @@ func TestHostLabel(t *testing.T) {
 }
 
 func TestNamesKeepEachLabelOnce(t *testing.T) {
-	n := NewNames(nil, "Oak Street", CommonName, "oak street", "火")
+	n := New(nil, "Oak Street", Common, "oak street", "火")
 	if got, want := n.Labels(), []string{"oak-street", "redhen"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -44,7 +44,7 @@ func TestNamesKeepEachLabelOnce(t *testing.T) {
 // Runs where the machine has multicast, and proves elsewhere that nothing fails.
 func TestNamesAnswerWhereThereIsMulticast(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	n := NewNames(nil, "Oak Street")
+	n := New(nil, "Oak Street")
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
 	defer func() {
@@ -73,10 +73,4 @@ func TestNamesAnswerWhereThereIsMulticast(t *testing.T) {
 	if !slices.ContainsFunc(own, func(a net.Addr) bool { return strings.HasPrefix(a.String(), addr.WithZone("").String()+"/") }) {
 		t.Errorf("oak-street.local is %v, not an address of this machine", addr)
 	}
-}
-
-func TestAHostWithMDNSRunsAndEnds(t *testing.T) {
-	a := testHost(t, Config{MDNS: true})
-	stop := run(t, a)
-	stop()
 }

@@ -1,4 +1,5 @@
-package p2p
+// Package localname answers for a box's name on the local network.
+package localname
 
 import (
 	"context"
@@ -18,8 +19,8 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// CommonName leads to the box of this house, whatever it is called.
-const CommonName = "redhen"
+// Common leads to the box of this house, whatever it is called.
+const Common = "redhen"
 
 // Names answers on the local network for NAME.local (mDNS, RFC 6762). Where the
 // network has no multicast it does nothing, and tries again.
@@ -31,8 +32,8 @@ type Names struct {
 	changed chan struct{} // capacity 1
 }
 
-// NewNames makes a responder for the names. A nil logger logs nothing.
-func NewNames(log *slog.Logger, names ...string) *Names {
+// New makes a responder for the names. A nil logger logs nothing.
+func New(log *slog.Logger, names ...string) *Names {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -41,11 +42,11 @@ func NewNames(log *slog.Logger, names ...string) *Names {
 	return n
 }
 
-// Set replaces the names. Each is made a label by HostLabel.
+// Set replaces the names. Each is made a label by Label.
 func (n *Names) Set(names ...string) {
 	var labels []string
 	for _, name := range names {
-		if l := HostLabel(name); l != "" {
+		if l := Label(name); l != "" {
 			labels = append(labels, l)
 		}
 	}
@@ -53,7 +54,10 @@ func (n *Names) Set(names ...string) {
 	n.mu.Lock()
 	n.labels = slices.Compact(labels)
 	n.mu.Unlock()
-	poke(n.changed)
+	select {
+	case n.changed <- struct{}{}:
+	default:
+	}
 }
 
 // Labels returns what it answers for, without ".local".
@@ -63,9 +67,9 @@ func (n *Names) Labels() []string {
 	return slices.Clone(n.labels)
 }
 
-// HostLabel makes a DNS label of a box's name: "Oak Street" is "oak-street". It
+// Label makes a DNS label of a box's name: "Oak Street" is "oak-street". It
 // is empty when nothing of the name is left.
-func HostLabel(name string) string {
+func Label(name string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(name) {
 		switch {
@@ -84,7 +88,7 @@ func HostLabel(name string) string {
 func (n *Names) Run(ctx context.Context) error {
 	quiet := false
 	for ctx.Err() == nil {
-		network := networkNow()
+		network := Network()
 		server, err := n.serve()
 		if err != nil && !quiet {
 			n.log.Info("no host names on this network", "err", err)
@@ -100,8 +104,8 @@ func (n *Names) Run(ctx context.Context) error {
 
 // untilChange waits for new names, another network, the end, or the next try.
 func (n *Names) untilChange(ctx context.Context, network string, retry bool) {
-	for i := 0; networkNow() == network && !(retry && i*int(networkLook) >= int(mdnsRetry)); i++ {
-		t := time.NewTimer(networkLook)
+	for i := 0; Network() == network && !(retry && i*int(Look) >= int(retryAfter)); i++ {
+		t := time.NewTimer(Look)
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -159,10 +163,13 @@ func listenMulticast(network, addr string) (*net.UDPConn, error) {
 	return net.ListenUDP(network, a)
 }
 
-const networkLook = 10 * time.Second // how often the machine's addresses are looked at
+// Look is how often the machine's addresses are looked at.
+const Look = 10 * time.Second
 
-// networkNow describes the machine's addresses, to tell when they change.
-func networkNow() string {
+const retryAfter = time.Minute // the network had no multicast
+
+// Network describes the machine's addresses, to tell when they change.
+func Network() string {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return ""

@@ -1,4 +1,6 @@
-package p2p
+// Package addrbook keeps where the boxes of a circle say that they can be reached: each
+// signs a record of itself, the newest wins, and everybody passes all of them on.
+package addrbook
 
 import (
 	"errors"
@@ -22,8 +24,14 @@ const (
 	recordPurpose = "redhen address record"
 	maxRecord     = 2 << 10 // bytes, signed
 	maxAddrs      = 16      // in a record
-	maxRelays     = 8       // in a record
-	maxBook       = 2*MaxMembers*maxRecord + 1024
+	maxBoxes      = 128     // members of a circle, and as many that left
+
+	// MaxRelays and MaxRented bound the relays in a record, those of the circle and others.
+	MaxRelays = 8
+	MaxRented = 2
+
+	// MaxBytes bounds the file, and what one box sends another.
+	MaxBytes = maxBoxes*maxRecord + 1024
 )
 
 var errBadRecord = errors.New("bad address record")
@@ -66,7 +74,7 @@ func decodeRecord(raw []byte) (entry, error) {
 	if err := wire.Unmarshal(s.Record, &e.record); err != nil {
 		return e, fmt.Errorf("%w: %w", errBadRecord, err)
 	}
-	if len(e.Addrs) > maxAddrs || len(e.Relays) > maxRelays || len(e.Rented) > maxRented || e.Seq < 0 {
+	if len(e.Addrs) > maxAddrs || len(e.Relays) > MaxRelays || len(e.Rented) > MaxRented || e.Seq < 0 {
 		return e, fmt.Errorf("%w: over the limits", errBadRecord)
 	}
 	if !ident.Verify(e.Box.PublicKey(), recordPurpose, s.Record, s.Sig) {
@@ -94,9 +102,9 @@ func decodeRecord(raw []byte) (entry, error) {
 	return e, nil
 }
 
-// book keeps the newest record of every box that we heard of, our own included,
+// Book keeps the newest record of every box that we heard of, our own included,
 // in memory and in one file.
-type book struct {
+type Book struct {
 	key  ident.Key
 	self ident.BoxID
 	path string // "" = memory only
@@ -108,10 +116,10 @@ type book struct {
 	urgent  bool // a box is somewhere else than the file says: without it we might not find it after a power cut
 }
 
-// openBook reads the book in dir. A damaged book is begun anew: its content comes
+// Open reads the book in dir. A damaged book is begun anew: its content comes
 // back with the first link, and losing it must not stop a box.
-func openBook(dir string, key ident.Key, log *slog.Logger) (*book, error) {
-	b := &book{key: key, self: key.BoxID(), log: log, entries: map[ident.BoxID]entry{}}
+func Open(dir string, key ident.Key, log *slog.Logger) (*Book, error) {
+	b := &Book{key: key, self: key.BoxID(), log: log, entries: map[ident.BoxID]entry{}}
 	if dir == "" {
 		return b, nil
 	}
@@ -119,7 +127,7 @@ func openBook(dir string, key ident.Key, log *slog.Logger) (*book, error) {
 		return nil, fmt.Errorf("open address book: %w", err)
 	}
 	b.path = filepath.Join(dir, "addresses")
-	raw, err := onefile.Read(b.path, maxBook)
+	raw, err := onefile.Read(b.path, MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
 	}
@@ -132,7 +140,7 @@ func openBook(dir string, key ident.Key, log *slog.Logger) (*book, error) {
 	return b, nil
 }
 
-func (b *book) load(raw []byte) error {
+func (b *Book) load(raw []byte) error {
 	var records [][]byte
 	if err := wire.Unmarshal(raw, &records); err != nil {
 		return err
@@ -145,8 +153,8 @@ func (b *book) load(raw []byte) error {
 	return nil
 }
 
-// put takes a record of a box that want accepts, and reports whether it is news.
-func (b *book) put(raw []byte, want func(ident.BoxID) bool) (ident.BoxID, bool, error) {
+// Put takes a record of a box that want accepts, and reports whether it is news.
+func (b *Book) Put(raw []byte, want func(ident.BoxID) bool) (ident.BoxID, bool, error) {
 	e, err := decodeRecord(raw)
 	if err != nil {
 		return "", false, err
@@ -162,11 +170,11 @@ func (b *book) put(raw []byte, want func(ident.BoxID) bool) (ident.BoxID, bool, 
 	return e.Box, true, nil
 }
 
-// publish signs a new record of ourselves if it says something new.
-func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.Time, reach Reach) bool {
-	rec := record{Box: b.self, Relays: relays[:min(len(relays), maxRelays)], Wall: reach.Wall}
+// Publish signs a new record of ourselves if it says something new.
+func (b *Book) Publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.Time, reach Reach) bool {
+	rec := record{Box: b.self, Relays: relays[:min(len(relays), MaxRelays)], Wall: reach.Wall}
 	addrs = addrs[:min(len(addrs), maxAddrs)]
-	for _, r := range reach.rented {
+	for _, r := range reach.Rented {
 		raw, _ := r.At.MarshalBinary() // never fails
 		rec.Rented = append(rec.Rented, recordRelay{r.Box, raw})
 	}
@@ -184,47 +192,47 @@ func (b *book) publish(addrs []netip.AddrPort, relays []ident.BoxID, door time.T
 	defer b.mu.Unlock()
 	old, ok := b.entries[b.self]
 	if ok && slices.Equal(old.addrs, addrs) && slices.Equal(old.Relays, rec.Relays) && old.Door == rec.Door &&
-		old.Open == rec.Open && old.Wall == rec.Wall && slices.Equal(old.rented, reach.rented) {
+		old.Open == rec.Open && old.Wall == rec.Wall && slices.Equal(old.rented, reach.Rented) {
 		return false
 	}
 	rec.Seq = max(time.Now().UnixMilli(), old.Seq+1)
 	body := wire.MustMarshal(rec)
 	raw := wire.MustMarshal(signedRecord{body, b.key.Sign(recordPurpose, body)})
-	b.entries[b.self] = entry{record: rec, addrs: slices.Clone(addrs), rented: reach.rented, raw: raw}
+	b.entries[b.self] = entry{record: rec, addrs: slices.Clone(addrs), rented: reach.Rented, raw: raw}
 	b.dirty = true
 	return true
 }
 
-// addrs returns the addresses that box last signed.
-func (b *book) addrs(box ident.BoxID) []netip.AddrPort {
+// Addrs returns the addresses that box last signed.
+func (b *Book) Addrs(box ident.BoxID) []netip.AddrPort {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.entries[box].addrs)
 }
 
-// relays returns the relays that box last signed.
-func (b *book) relays(box ident.BoxID) []ident.BoxID {
+// Relays returns the relays that box last signed.
+func (b *Book) Relays(box ident.BoxID) []ident.BoxID {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.entries[box].Relays)
 }
 
-// own returns our own signed record, nil before there is one.
-func (b *book) own() []byte {
+// Own returns our own signed record, nil before there is one.
+func (b *Book) Own() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.entries[b.self].raw
 }
 
-// rented returns the relays that belong to no circle and through which box said that it is reached.
-func (b *book) rented(box ident.BoxID) []Rented {
+// Rented returns the relays that belong to no circle and through which box said that it is reached.
+func (b *Book) Rented(box ident.BoxID) []Rented {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.entries[box].rented)
 }
 
-// allRented returns those of all other boxes, in a fixed order.
-func (b *book) allRented() (out []Rented) {
+// AllRented returns those of all other boxes, in a fixed order.
+func (b *Book) AllRented() (out []Rented) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, box := range slices.Sorted(maps.Keys(b.entries)) {
@@ -237,8 +245,8 @@ func (b *book) allRented() (out []Rented) {
 	return out
 }
 
-// newest returns the time of the newest record of another box.
-func (b *book) newest() (last time.Time) {
+// Newest returns the time of the newest record of another box.
+func (b *Book) Newest() (last time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for box, e := range b.entries {
@@ -249,8 +257,8 @@ func (b *book) newest() (last time.Time) {
 	return last
 }
 
-// anyOpen reports whether any other box could be reached from outside when last heard of.
-func (b *book) anyOpen() bool {
+// AnyOpen reports whether any other box could be reached from outside when last heard of.
+func (b *Book) AnyOpen() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for box, e := range b.entries {
@@ -261,8 +269,8 @@ func (b *book) anyOpen() bool {
 	return false
 }
 
-// reach returns what box last signed about being reached from outside.
-func (b *book) reach(box ident.BoxID) Reach {
+// Reach returns what box last signed about being reached from outside.
+func (b *Book) Reach(box ident.BoxID) Reach {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[box]
@@ -275,16 +283,16 @@ func (b *book) reach(box ident.BoxID) Reach {
 	return r
 }
 
-// door reports whether box lets strangers in at the time.
-func (b *book) door(box ident.BoxID, now time.Time) bool {
+// Door reports whether box lets strangers in at the time.
+func (b *Book) Door(box ident.BoxID, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return now.UnixMilli() < b.entries[box].Door
 }
 
-// unsent returns the records that are newer than sent says, oldest name first, and
+// Unsent returns the records that are newer than sent says, oldest name first, and
 // the sent that holds once they have arrived.
-func (b *book) unsent(sent map[ident.BoxID]int64) ([][]byte, map[ident.BoxID]int64) {
+func (b *Book) Unsent(sent map[ident.BoxID]int64) ([][]byte, map[ident.BoxID]int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next := maps.Clone(sent)
@@ -301,8 +309,8 @@ func (b *book) unsent(sent map[ident.BoxID]int64) ([][]byte, map[ident.BoxID]int
 	return out, next
 }
 
-// keep forgets every box that want does not accept.
-func (b *book) keep(want func(ident.BoxID) bool) {
+// Keep forgets every box that want does not accept.
+func (b *Book) Keep(want func(ident.BoxID) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for box := range b.entries {
@@ -313,8 +321,8 @@ func (b *book) keep(want func(ident.BoxID) bool) {
 	}
 }
 
-// due reports whether the book should be saved, when that was done last at a time.
-func (b *book) due(saved time.Time) bool {
+// Due reports whether the book should be saved, when that was done last at a time.
+func (b *Book) Due(saved time.Time) bool {
 	const usual, hurry = time.Minute, 5 * time.Second
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -322,8 +330,8 @@ func (b *book) due(saved time.Time) bool {
 	return b.dirty && (since >= usual || b.urgent && since >= hurry)
 }
 
-// save writes the book if it changed.
-func (b *book) save() error {
+// Save writes the book if it changed.
+func (b *Book) Save() error {
 	b.mu.Lock()
 	dirty := b.dirty && b.path != ""
 	b.dirty, b.urgent = false, false
@@ -331,7 +339,7 @@ func (b *book) save() error {
 	if !dirty {
 		return nil
 	}
-	records, _ := b.unsent(nil)
+	records, _ := b.Unsent(nil)
 	if err := onefile.Replace(b.path, wire.MustMarshal(records)); err != nil {
 		b.mu.Lock()
 		b.dirty = true // in a minute
