@@ -156,8 +156,9 @@ func Lookup(name string) (list []string, err error) {
 
 // Pebble is a running authority.
 type Pebble struct {
-	Roots  string            // file, by which its own pages are trusted
-	Root   *x509.Certificate // of the certificates that it gives
+	Roots  string              // file, by which its own pages are trusted
+	Root   *x509.Certificate   // of the certificates that it gives
+	Chain  []*x509.Certificate // of those: what signs them, and Root
 	server *http.Server
 }
 
@@ -181,6 +182,7 @@ func StartAuthority(dir string, valid time.Duration) (*Pebble, error) {
 		return nil, err
 	}
 	p := &Pebble{Roots: filepath.Join(dir, "authority.pem"), Root: authority.GetRootCert(0).Cert}
+	p.Chain = []*x509.Certificate{authority.GetIntermediateCert(0).Cert, p.Root}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})
 	if err := os.WriteFile(p.Roots, text, 0o600); err != nil {
 		return nil, err
