@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim clients phone name nat fire e2e torture bench fuzz image pins release smoke test-vm clean
+.PHONY: all build deb setup demo test check unit sim torture mutants powercuts clients phone name nat fire e2e bench fuzz image pins release smoke test-vm clean
 
 all: build
 
@@ -40,18 +40,33 @@ unit: ## all packages, under the race detector; but for those whose clients are 
 	$(GO) test -race -short -timeout 15m $$($(GO) list $(PKGS) | grep -v $(foreach p,$(CLIENTS) $(UNRACED),-e '/$(p)$$'))
 	$(GO) test -timeout 10m -skip '^TestRandom' $(addprefix ./,$(UNRACED) $(BOTH))
 
-# Whole circles from random seeds: three houses and more, and two that give each other up.
-SIMS := 'TestRandomCircles$$' 'TestRandomTwoHouses$$'
+# Whole circles from random seeds: three houses and more, and two that give each other up;
+# fifty seeds of a story at a time, in memory where there is room for it.
+SIMTMP := $(shell [ -w /dev/shm ] && echo /dev/shm || echo /tmp)
+raftnodetest = cd raftnode && TMPDIR=$(SIMTMP) ../$(OUT)/raftnode.test -test.timeout 0
 define simulate
 	@$(GO) test -c -o $(OUT)/raftnode.test ./raftnode
-	@cd raftnode && printf '%s\n' $(SIMS) | xargs -P 2 -I{} ../$(OUT)/raftnode.test -test.run {} -seeds $(1) -test.timeout $(2) && echo "simulation: $(1) seeds of each story, all promises kept"
+	@cd raftnode && for from in $$(seq 1 50 $(1)); do echo TestRandomCircles $$from TestRandomTwoHouses $$from; done | \
+	  TMPDIR=$(SIMTMP) xargs -P 2 -n 2 sh -c '../$(OUT)/raftnode.test -test.timeout 0 -test.run "^$$0\$$" -from $$1 -seeds 50'
+	@echo "simulation: $(1) seeds of each story, all promises kept"
 endef
 
-sim: build ## 200 seeded simulations; a failing one prints how to run it again
-	$(call simulate,100,15m)
+sim: build ## 200 seeded simulations, two planted mistakes that must be caught, 20 power cuts; what fails prints how to run it again
+	$(call simulate,100)
+	@$(raftnodetest) -test.run '^TestMutants$$' -mutants quick -seeds 20
+	@$(raftnodetest) -test.run '^TestPowerCuts$$' -cuts 20
 
-torture: build ## the same, SEEDS=N of each story
-	$(call simulate,$(or $(SEEDS),10000),0)
+torture: build ## the same with SEEDS=N of each story, all planted mistakes, 200 power cuts
+	$(call simulate,$(or $(SEEDS),10000))
+	@$(MAKE) --no-print-directory mutants powercuts
+
+mutants: ## every planted mistake must be caught; prints by which seed and why
+	@$(GO) test -c -o $(OUT)/raftnode.test ./raftnode
+	@$(raftnodetest) -test.run '^TestMutants$$' -mutants all -seeds 200 -test.parallel 2
+
+powercuts: ## 200 power cuts in the recorded writes of a real box under load; needs strace
+	@$(GO) test -c -o $(OUT)/raftnode.test ./raftnode
+	@$(raftnodetest) -test.run '^TestPowerCuts$$' -cuts 200 -test.v | grep -vE '^ *(===|--- PASS)'
 
 clients: ## real programs at a real circle: litmus, rclone, cadaver, curl; pulled plugs, flipped bytes, large files
 	$(GO) test -count=1 -timeout 12m ./cmd/redhen/clients/
@@ -92,7 +107,7 @@ smoke: ## the image for PCs starts in QEMU, keeps what it has through a power cu
 	REDHEN_VM=smoke $(GO) test -count=1 -timeout 10m -run 'TestSmoke' -v ./images/vmtest/
 
 test-vm: ## all that virtual machines can show, 45 minutes at most
-	REDHEN_VM=all $(GO) test -count=1 -timeout 45m -v ./images/vmtest/
+	REDHEN_VM=all $(GO) test -count=1 -p 1 -timeout 45m -v ./images/vmtest/ ./images/wifilab/
 
 clean:
 	rm -rf $(OUT)

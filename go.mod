@@ -17,6 +17,7 @@ require (
 	github.com/gokrazy/kernel.rpi v0.0.0-20251127164438-9778ec0261de // the kernel of the image for Raspberry Pis
 	github.com/gokrazy/tools v0.0.0-20260109180632-8ed49b4fafc7 // gok, which builds the root of an image; systemd-boot
 	github.com/google/go-cmp v0.7.0 // differences in tests, readable
+	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae // gives out addresses on the network that a box opens itself
 	github.com/letsencrypt/pebble/v2 v2.10.1 // a real authority for certificates, in tests
 	github.com/libdns/desec v1.0.1 // proofs to an authority that a name kept at desec.io is ours
 	github.com/libdns/libdns v1.1.1 // the interface of those providers
@@ -40,6 +41,7 @@ require (
 	github.com/spf13/cobra v1.10.2 // the command line
 	github.com/tidwall/btree v1.8.2 // sorted layers over a state file, copied on write
 	github.com/ulikunitz/xz v0.5.15 // unpacks an image that was downloaded
+	github.com/vishvananda/netlink v1.1.0 // the address of a box on that network
 	go.etcd.io/bbolt v1.5.0 // the state file of a shard
 	go.etcd.io/raft/v3 v3.7.0 // consensus
 	go.uber.org/fx v1.24.0 // how libp2p takes the simulated internet in tests
@@ -58,6 +60,7 @@ require (
 
 require (
 	github.com/ipfs/go-cid v0.6.2 // the name of a place in the public DHT
+	github.com/libp2p/go-netroute v0.4.0 // which router leads out, for PCP; libp2p has it in any case
 	github.com/multiformats/go-multihash v0.2.3 // the same
 )
 
@@ -114,7 +117,6 @@ require (
 	github.com/libp2p/go-libp2p-record v0.3.1 // indirect
 	github.com/libp2p/go-libp2p-routing-helpers v0.7.5 // indirect
 	github.com/libp2p/go-msgio v0.3.0 // indirect
-	github.com/libp2p/go-netroute v0.4.0 // indirect
 	github.com/libp2p/go-reuseport v0.4.0 // indirect
 	github.com/libp2p/go-yamux/v5 v5.1.0 // indirect
 	github.com/libp2p/zeroconf/v2 v2.2.0 // indirect
@@ -136,6 +138,7 @@ require (
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/pbnjay/memory v0.0.0-20210728143218-7b4eea64cf58 // indirect
 	github.com/philhofer/fwd v1.2.0 // indirect
+	github.com/pierrec/lz4/v4 v4.1.26 // indirect
 	github.com/pion/datachannel v1.5.10 // indirect
 	github.com/pion/dtls/v3 v3.1.4 // indirect
 	github.com/pion/ice/v4 v4.0.10 // indirect
@@ -161,7 +164,7 @@ require (
 	github.com/spaolacci/murmur3 v1.1.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/tinylib/msgp v1.6.4 // indirect
-	github.com/vishvananda/netlink v1.1.0 // indirect
+	github.com/u-root/uio v0.0.0-20230220225925-ffce2a382923 // indirect
 	github.com/vishvananda/netns v0.0.0-20211101163701-50045581ed74 // indirect
 	github.com/whyrusleeping/go-keyspace v0.0.0-20160322163242-5b898ac5add1 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect

@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,7 +26,6 @@ import (
 	"redhen/appliance/status"
 	"redhen/appliance/update"
 	"redhen/appliance/web"
-	"redhen/board/wifi"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/provision/p2p/addrbook"
@@ -62,9 +60,9 @@ type Config struct {
 
 	RenewLook time.Duration // how often certificates are looked at; 0 = 10 minutes
 
-	Radio  func() (wifi.Radio, error) // opens the Wi-Fi radio, fs.ErrNotExist while there is none; nil = somebody else looks after it
-	Panel  Panel                      // screen and light; they are the caller's to close
-	Update *update.Config             // where the box has its slots; nil: it has none
+	Wifi   *Wifi          // nil = somebody else looks after the radio, or there is none
+	Panel  Panel          // screen and light; they are the caller's to close
+	Update *update.Config // where the box has its slots; nil: it has none
 
 	// What a machine gives, for tests that give it themselves.
 	Machine  fs.FS                                  // /sys and /proc, rooted at /; nil = the machine's
@@ -107,13 +105,13 @@ type Appliance struct {
 	home     *home.Home
 	watch    *status.Watch
 	drills   *drill.Drills
-	start    *firstboot.Start            // what the card asks for
-	wifi     atomic.Pointer[wifi.Keeper] // nil without a radio
-	socket   net.Listener                // of programs on this machine
-	http     net.Listener                // of people; nil = none
-	pages    *web.Server                 // nil without http
-	public   public                      // the circle's name in the world
-	updater  *update.Updater             // nil without slots
+	start    *firstboot.Start // what the card asks for
+	air      *air             // nil when somebody else looks after the radio
+	socket   net.Listener     // of programs on this machine
+	http     net.Listener     // of people; nil = none
+	pages    *web.Server      // nil without http
+	public   public           // the circle's name in the world
+	updater  *update.Updater  // nil without slots
 
 	claimCode string // for a fresh box, a gift, and a forgotten password
 
@@ -236,6 +234,9 @@ func (a *Appliance) openPeople() (err error) {
 		return err
 	}
 	a.start = a.openStart()
+	if a.cfg.Wifi != nil {
+		a.air = &air{Appliance: a, begun: time.Now()}
+	}
 	a.host.UseRelays(a.cfg.Relays, a.circle.Chain)
 	a.home = home.New(home.Config{Key: a.key, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
@@ -244,7 +245,7 @@ func (a *Appliance) openPeople() (err error) {
 		Outside: a.host.Outside, Outlook: a.host.Outlook, Reach: a.host.ReachOf,
 		Disk:         func() (status.Disk, error) { return status.DiskOf(a.cfg.Dir) },
 		Hardware:     func() status.Hardware { return status.ReadHardware(a.cfg.Machine, absolute(a.cfg.Dir)) },
-		WifiTrouble:  a.wifiTrouble,
+		Wifi:         a.wifiNow,
 		Now:          a.now,
 		Home:         a.atHome,
 		Public:       a.publicName,
@@ -307,6 +308,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("members", a.circle.FollowMembers(inner)) })
 	group.Go(func() error { return ended("card", a.start.Run(inner)) })
 	group.Go(func() error { return ended("wifi", a.keepWifi(inner)) })
+	group.Go(func() error { return ended("stick", a.readSticks(inner)) })
 	group.Go(func() error { return ended("panel", a.showPanel(ctx)) })
 	group.Go(func() error { return ended("home", a.home.Run(inner)) })
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })

@@ -50,12 +50,16 @@ func (a *Appliance) openDoors() (err error) {
 	if a.start.HasCode() || a.cfg.Panel.Screen != nil {
 		free = 0 // whoever the box is for has it on paper, or sees it
 	}
-	a.pages, err = web.New(web.Config{
+	cfg := web.Config{
 		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,
 		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, free, nil).Or(a.start.Claims),
 		Proof: web.NewRule(a.claimCode, 0, nil).Or(a.start.Claims), Start: a.start, Names: a.hostNames, Now: a.now, Logger: a.log,
 		Near: func() []ident.BoxID { return near(a.host.Links()) },
-	})
+	}
+	if a.air != nil {
+		cfg.Wifi = a.air
+	}
+	a.pages, err = web.New(cfg)
 	if err != nil {
 		return fmt.Errorf("open the pages: %w", err)
 	}
@@ -80,7 +84,7 @@ func (a *Appliance) serveDoors(ctx context.Context) error {
 	}
 	serve(a.socket, a.localDoor())
 	if a.http != nil {
-		serve(a.http, a.publicDoors(ctx))
+		serve(a.http, a.air.atDoor(a.publicDoors(ctx), a.claimed))
 		serve(tls.NewListener(a.public.here, a.public.certs.TLS()), a.publicDoors(ctx))
 		group.Go(func() error { return a.pages.Run(ctx) })
 	}

@@ -3,6 +3,9 @@ package appliance
 import (
 	"context"
 	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"redhen/appliance/status"
 	"redhen/board/wifi"
 )
 
@@ -24,7 +28,12 @@ func (r *attic) Scan(context.Context) ([]wifi.Seen, error) {
 	return []wifi.Seen{{SSID: "Attic", Lock: wifi.WPA2, Signal: -5000}}, nil
 }
 
-func (r *attic) Join(ssid string, key []byte) error {
+func (r *attic) Join(n wifi.Network, _ wifi.Lock) error {
+	key, err := n.Key()
+	if err != nil {
+		return err
+	}
+	ssid := n.SSID
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.link = ssid
@@ -52,7 +61,7 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 		t.Fatal(err)
 	}
 	radio := &attic{joined: make(chan string, 10)}
-	cfg.Radio = func() (wifi.Radio, error) { return radio, nil }
+	cfg.Wifi = &Wifi{Open: func() (wifi.Radio, string, error) { return radio, "wlan0", nil }}
 	a, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -69,17 +78,52 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("nothing was joined")
 	}
-	if text := a.wifiTrouble(); text != "" {
-		t.Errorf("trouble: %s", text)
+	if got := a.wifiNow(); got.Trouble != "" {
+		t.Errorf("trouble: %s", got.Trouble)
 	}
 	cfg = config(t.TempDir())
-	cfg.Radio = func() (wifi.Radio, error) { return nil, fs.ErrNotExist }
+	cfg.Wifi = &Wifi{Open: func() (wifi.Radio, string, error) { return nil, "", fs.ErrNotExist }}
 	if a, err = Open(cfg); err != nil {
 		t.Fatal(err)
 	}
 	ctx, end = context.WithCancel(t.Context())
 	end()
-	if err := a.Run(ctx); err != nil || a.wifiTrouble() != "" {
+	if err := a.Run(ctx); err != nil || a.wifiNow() != (status.Wifi{}) {
 		t.Errorf("without a radio: %v", err)
+	}
+}
+
+// On the network that a box opens itself, all that a phone asks for leads to the box's
+// page; at a box that belongs to somebody, to its Wi-Fi alone. Elsewhere nothing changes.
+func TestTheDoorOfTheOwnNetwork(t *testing.T) {
+	open := false
+	doors := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { open = true })
+	claimed := false
+	door := (&air{}).atDoor(doors, func() bool { return claimed })
+	for _, c := range []struct {
+		at, url string
+		claimed bool
+		want    string // where to; empty: through the door
+	}{
+		{"192.168.77.1", "http://captive.apple.com/hotspot-detect.html", false, "http://192.168.77.1/"},
+		{"192.168.77.1", "http://connectivitycheck.gstatic.com/generate_204", false, "http://192.168.77.1/"},
+		{"192.168.77.1", "http://192.168.77.1/claim", false, ""},
+		{"192.168.77.1", "http://192.168.77.1/wifi", true, ""},
+		{"192.168.77.1", "http://192.168.77.1/static/1/page.css", true, ""},
+		{"192.168.77.1", "http://192.168.77.1/", true, "http://192.168.77.1/wifi"},
+		{"192.168.77.1", "http://192.168.77.1/dav/anna/secret", true, "http://192.168.77.1/wifi"},
+		{"192.168.77.1", "http://192.168.77.1/wifi/../files", true, "http://192.168.77.1/wifi"},
+		{"192.168.77.1", "http://example.org/wifi", true, "http://192.168.77.1/wifi"},
+		{"192.168.1.5", "http://192.168.1.5/files", true, ""},
+		{"192.168.1.5", "http://192.168.77.1/files", true, ""},
+	} {
+		open, claimed = false, c.claimed
+		local := &net.TCPAddr{IP: net.ParseIP(c.at), Port: 80}
+		r := httptest.NewRequest(http.MethodGet, c.url, nil)
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
+		if got := w.Header().Get("Location"); got != c.want || open != (c.want == "") || c.want != "" && w.Code != http.StatusFound {
+			t.Errorf("%s at %s: %d to %q, through %t", c.url, c.at, w.Code, got, open)
+		}
 	}
 }

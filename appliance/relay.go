@@ -24,6 +24,7 @@ type RelayConfig struct {
 	P2P     int              // TCP and UDP port; 0 = any free one
 	Listen  netip.Addr       // the one address to listen on; zero = all of the machine
 	Circles []ident.CircleID // which its operator allows
+	Daily   int64            // bytes passed on for each circle in a day; 0 = no bound
 	Metrics string           // where Prometheus finds figures, "host:port"; "" = nowhere
 	Logger  *slog.Logger     // nil = none
 }
@@ -59,7 +60,7 @@ func (r *Relay) open() error {
 		return err
 	}
 	r.host, err = p2p.New(p2p.Config{
-		Key: key, Port: r.cfg.P2P, ListenIP: r.cfg.Listen, RelayFor: r.cfg.Circles, Logger: r.cfg.Logger,
+		Key: key, Port: r.cfg.P2P, ListenIP: r.cfg.Listen, RelayFor: r.cfg.Circles, RelayDaily: r.cfg.Daily, Logger: r.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -121,6 +122,8 @@ func (t tenantFigures) Collect(ch chan<- prometheus.Metric) {
 	for _, one := range t.host.Tenants() {
 		tell("boxes", "Boxes of the circle.", float64(one.Boxes), one.Circle)
 		tell("boxes_here", "Boxes of the circle that are connected.", float64(one.Here), one.Circle)
-		tell("refused", "Connections that were refused, since the circle began too many in a minute.", float64(one.Refused), one.Circle)
+		tell("refused", "Connections that were refused, since the circle began too many in a minute, or has used up its day.", float64(one.Refused), one.Circle)
+		tell("bytes", "Bytes passed on for the circle since the start.", float64(one.Bytes), one.Circle)
+		tell("bytes_today", "Bytes passed on for the circle in its present day, which --daily-gb bounds.", float64(one.Today), one.Circle)
 	}
 }

@@ -108,6 +108,9 @@ func (a *Appliance) panelNow(ctx context.Context) (panel.Screen, panel.Light) {
 			s.QR = code
 		}
 	}
+	if a.air != nil {
+		a.air.onScreen(&s)
+	}
 	return s, light
 }
 

@@ -33,6 +33,13 @@ func (n *Node) SettleAgain(ctx context.Context, shard ident.ShardID, w catalog.W
 // Pause stops the loop for a while, as if the whole box had been put to sleep.
 func (n *Node) Pause(d time.Duration) { n.mail.put(func() { time.Sleep(d) }) }
 
+// StallApply has nothing applied to a replica's state until the returned function is called.
+func (n *Node) StallApply(shard ident.ShardID) (goOn func()) {
+	stalled := make(chan struct{})
+	n.replica(shard).work.put(func() { <-stalled })
+	return func() { close(stalled) }
+}
+
 // WakeAlone wakes the replica here and tells nobody.
 func (n *Node) WakeAlone(shard ident.ShardID) {
 	done := make(chan struct{})

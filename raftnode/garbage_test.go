@@ -334,8 +334,8 @@ func TestOnlyGarbageGoes(t *testing.T) {
 }
 
 // TestTheGarbageTestBites: a collection that leaves out a kind of root is caught.
-// Logs and journals are left out in package garbage alone: here entries are applied at
-// once, and a write that waits is offered again every few seconds, which rescues its chunks.
+// Logs and journals have a test of their own (TestWhatWaitsIsNoGarbage): here entries are applied
+// at once, and a write that waits is offered again every few seconds, which rescues its chunks.
 func TestTheGarbageTestBites(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		t.Skip("one run of each is enough")

@@ -183,7 +183,7 @@ func Open(cfg Config) (*Node, error) {
 // openAll opens the replicas and the journals found on disk.
 func (n *Node) openAll() error {
 	dir := filepath.Join(n.cfg.Dir, "shards")
-	if err := errors.Join(os.MkdirAll(dir, 0o700), n.cfg.FS.MkdirAll(n.journalDir())); err != nil {
+	if err := errors.Join(vfs.OS{}.MkdirAll(dir), n.cfg.FS.MkdirAll(n.journalDir())); err != nil {
 		return fmt.Errorf("open node: %w", err)
 	}
 	files, err := os.ReadDir(dir)

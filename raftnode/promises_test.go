@@ -2,12 +2,15 @@ package raftnode_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"redhen/provision/ident"
 	"redhen/raftnode/catalog"
+	"redhen/raftnode/chunk"
+	"redhen/raftnode/manifest"
 	"redhen/raftnode/raftnodetest"
 )
 
@@ -41,6 +44,65 @@ func (w *world) check() {
 	if w.eventually("every catalog the same", func() (bool, error) { return w.c.Same(w.space) }) {
 		for _, b := range w.standing() {
 			w.everythingIsAt(b)
+		}
+	}
+}
+
+// holds looks for what must hold at any moment.
+func (w *world) holds() {
+	for _, shard := range []ident.ShardID{ident.CircleShard, w.space} {
+		if _, err := w.c.Same(shard); err != nil {
+			w.Error(err)
+		}
+		w.votersStandApart(shard)
+	}
+	w.bytesInTwoHouses()
+}
+
+// votersStandApart guards that no house has two votes, by the word of any leader.
+func (w *world) votersStandApart(shard ident.ShardID) {
+	for _, b := range w.c.Up() {
+		st, err := b.Node.Status(w.ctx)
+		if err != nil {
+			continue // it is going down
+		}
+		for _, sh := range st.Shards {
+			if sh.Shard != shard || !sh.Leads {
+				continue
+			}
+			votes := map[string]string{}
+			for _, m := range sh.Members {
+				name := w.c.Named(m.Box)
+				if house := w.c.Box(name).House; m.Voter {
+					if other := votes[house]; other != "" {
+						w.Errorf("shard %s: %s and %s both vote, and both stand in %s", shard, name, other, house)
+					}
+					votes[house] = name
+				}
+			}
+		}
+	}
+}
+
+// bytesInTwoHouses guards that the bytes of what is kept in two houses lie on the disks
+// of two, whether their boxes are up or not: any one house may burn in this moment.
+func (w *world) bytesInTwoHouses() {
+	w.mu.Lock()
+	kept := slices.Clone(w.kept)
+	w.mu.Unlock()
+	standing := w.standing()
+	for _, k := range kept {
+		if k.kept < 2 || len(k.text) <= manifest.InlineMax {
+			continue
+		}
+		houses := map[string]bool{}
+		for _, b := range standing {
+			if here(b, chunk.Sum([]byte(k.text))) {
+				houses[b.House] = true
+			}
+		}
+		if len(houses) < 2 {
+			w.Errorf("%s, accepted at %s, is kept in %d houses, and its bytes are in %d", k.id, k.box, k.kept, len(houses))
 		}
 	}
 }
@@ -118,6 +180,7 @@ func (w *world) restoreAll() {
 func (w *world) everythingIsAt(b *raftnodetest.Box) {
 	s := b.Node.Space(w.space)
 	found := map[catalog.WriteID]catalog.Version{}
+	at := map[catalog.WriteID]string{}
 	for after := ""; ; {
 		list, err := s.List(w.ctx, "", after, 1000)
 		if err != nil {
@@ -133,7 +196,10 @@ func (w *world) everythingIsAt(b *raftnodetest.Box) {
 				w.Errorf("versions of %s at %s: %v", e.Name, b.Name, err)
 			}
 			for _, v := range versions {
-				found[v.ID] = v
+				if other, twice := at[v.ID]; twice {
+					w.Errorf("at %s: %s is there twice, as %s and as %s", b.Name, v.ID, other, e.Name)
+				}
+				found[v.ID], at[v.ID] = v, e.Name
 			}
 		}
 		after = list[len(list)-1].Name

@@ -1,6 +1,7 @@
 package raftnode_test
 
 import (
+	"slices"
 	"time"
 
 	"redhen/provision/ident"
@@ -60,9 +61,7 @@ func (w *world) faults() {
 		for range 2 {
 			w.start(w.anyOne())
 		}
-		if _, err := w.c.Same(w.space); err != nil {
-			w.Error(err)
-		}
+		w.holds()
 	}
 }
 
@@ -197,13 +196,11 @@ func (w *world) fillUp(b, _ *raftnodetest.Box) {
 	b.Disk.SetFull(false)
 }
 
-// fire burns one house and has a fresh box take its place.
+// fire burns one house, with all boxes in it, and has a fresh box take its place.
 func (w *world) fire(old, _ *raftnodetest.Box) {
-	w.mu.Lock()
-	w.burnt[old.Name] = true
-	w.mu.Unlock()
-	if err := old.Burn(); err != nil {
-		w.Error(err)
+	house := slices.DeleteFunc(w.standing(), func(b *raftnodetest.Box) bool { return b.House != old.House })
+	for _, b := range house {
+		w.burn(b)
 	}
 	time.Sleep(w.upTo(20 * time.Second))
 	fresh, err := w.c.Add(w.ctx, "new-"+old.Name, "new house of "+old.Name)
@@ -211,11 +208,25 @@ func (w *world) fire(old, _ *raftnodetest.Box) {
 		w.Errorf("add the box after the fire: %v", err)
 		return
 	}
-	if err := w.c.Gone(w.ctx, old.Name, fresh.Key.BoxID()); err != nil {
-		w.Errorf("declare %s gone: %v", old.Name, err)
-		return
+	by := fresh.Key.BoxID()
+	for _, b := range house {
+		if err := w.c.Gone(w.ctx, b.Name, by); err != nil {
+			w.Errorf("declare %s gone: %v", b.Name, err)
+			return
+		}
+		by = ""
 	}
 	w.peace("the fire")
+	w.holds()
+}
+
+func (w *world) burn(b *raftnodetest.Box) {
+	w.mu.Lock()
+	w.burnt[b.Name] = true
+	w.mu.Unlock()
+	if err := b.Burn(); err != nil {
+		w.Error(err)
+	}
 }
 
 // peace waits until three houses have everything.

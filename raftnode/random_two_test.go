@@ -21,7 +21,7 @@ var twoFlag = flag.Uint64("two", 0, "run TestRandomTwoHouses with this seed alon
 // give each other up and come home, or burn and are followed by another, while more goes
 // wrong (see the table of faults). Then all heals, and the promises of the package are checked.
 func TestRandomTwoHouses(t *testing.T) {
-	first, count := uint64(1), uint64(24)
+	first, count := *fromFlag, uint64(24)
 	switch {
 	case *twoFlag > 0:
 		first, count = *twoFlag, 1
@@ -102,12 +102,7 @@ func (w *world) loseEachOther() {
 		w.comeHome(lost)
 	case 3:
 		w.giveUp(left, lost)
-		w.mu.Lock()
-		w.burnt[lost.Name] = true
-		w.mu.Unlock()
-		if err := lost.Burn(); err != nil {
-			w.Error(err)
-		}
+		w.burn(lost)
 		w.c.Mesh.Heal()
 		w.follow(lost)
 	}
@@ -154,7 +149,5 @@ func (w *world) follow(burnt *raftnodetest.Box) {
 func (w *world) togetherAgain() {
 	waitVoters(w.T, w.ctx, w.c, ident.CircleShard, 2)
 	waitVoters(w.T, w.ctx, w.c, w.space, 2)
-	if _, err := w.c.Same(w.space); err != nil {
-		w.Error(err)
-	}
+	w.holds()
 }

@@ -56,6 +56,7 @@ func (s *server) gift(r *http.Request) (any, error) {
 	}
 	card := giftcard.Card{
 		House: o.House, Circle: s.Circle.Roster().Name(), Giver: s.keeperName(), Code: p.Code, Expires: p.Expires, Waived: o.Waived,
+		Setup: p.Seed.SetupName(), SetupPassword: string(p.Seed.Setup),
 	}
 	if len(order.Wifi) > 0 {
 		card.Wifi = order.Wifi[0].SSID

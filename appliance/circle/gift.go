@@ -58,7 +58,7 @@ func (c *Circle) Gift(g Gift) (Present, error) {
 		Code: code, Ticket: t.ID(), Expires: c.cfg.Now().Add(pair.GiftTTL),
 		Seed: seed.Seed{
 			House: g.Place.House, Box: g.Place.Box, Keeper: g.Keeper, Wifi: g.Wifi,
-			Ticket: seed.Secret(t.Text()), Ways: c.ways(t), ClaimHash: seed.HashClaim(code),
+			Ticket: seed.Secret(t.Text()), Ways: c.ways(t), ClaimHash: seed.HashClaim(code), Setup: seed.NewSetup(),
 		},
 	}, nil
 }

@@ -34,6 +34,13 @@ func ReadHardware(fsys fs.FS, dir string) Hardware {
 	return h
 }
 
+// Wifi is the Wi-Fi that a box sends by, and how it stands there.
+type Wifi struct {
+	Network string // empty: none, or a cable is better
+	Signal  int    // hundredths of dBm
+	Trouble string // a sentence about the Wi-Fi that is not joined, empty when all is well
+}
+
 // Machine is what a report says of the machine that this box runs on. What is not known
 // is left out.
 type Machine struct {
@@ -177,10 +184,20 @@ func findBetterDisk(s *scene) []finding {
 }
 
 func findWifi(s *scene) []finding {
-	if s.WifiTrouble == "" {
+	if s.Wifi.Trouble == "" {
 		return nil
 	}
-	return []finding{s.aboutBox(s.Self, "trouble", s.WifiTrouble)}
+	return []finding{s.aboutBox(s.Self, "trouble", s.Wifi.Trouble)}
+}
+
+// weakSignal is in hundredths of dBm: below it Wi-Fi loses much of what it sends.
+const weakSignal = -8000
+
+func findWeakWifi(s *scene) []finding {
+	if w := s.Wifi; w.Network != "" && w.Signal < weakSignal {
+		return []finding{s.aboutBox(s.Self, "network", w.Network)}
+	}
+	return nil
 }
 
 func findCard(s *scene) (list []finding) {

@@ -29,14 +29,15 @@ func machineScenes() map[Code]Facts {
 	hot.Hardware.Board = board.Report{Temperature: board.Temperature{Known: true, Milli: 86_200}}
 	low.Hardware.Board.Power = board.Power{Known: true, Low: true, Seen: true}
 	wasLow.Hardware.Board.Power = board.Power{Known: true, Seen: true}
-	wifi := whole(3)
-	wifi.WifiTrouble = "The Wi-Fi “Attic” is not in reach of the box."
+	wifi, weak := whole(3), whole(3)
+	wifi.Wifi.Trouble = "The Wi-Fi “Attic” is not in reach of the box."
 	unset.Now = time.Date(1970, 1, 1, 0, 5, 0, 0, time.UTC)
+	weak.Wifi = Wifi{Network: "Attic", Signal: -8500}
 	card.CardProblems = []string{"redhen-wifi.txt, line 2: a Wi-Fi password has 8 to 63 characters"}
 	worn.Hardware = Hardware{Held: true, Volume: disk.Volume{Disk: disk.Disk{Kind: disk.EMMC, Life: disk.Life{Known: true, Used: 90}}}}
 	return map[Code]Facts{
 		CodeDiskReadOnly: on("zero2w", "/perm/redhen", asItIs), CodeDiskErrors: on("pi3", "/perm/redhen", asItIs),
-		CodeDiskWorn: worn, CodeHot: hot, CodePowerLow: low, CodePowerWasLow: wasLow, CodeClockUnset: unset, CodeCard: card, CodeWifi: wifi,
+		CodeDiskWorn: worn, CodeHot: hot, CodePowerLow: low, CodePowerWasLow: wasLow, CodeClockUnset: unset, CodeCard: card, CodeWifi: wifi, CodeWifiWeak: weak,
 		CodeBetterDisk: on("pi4", "/perm/redhen", func(m fstest.MapFS) {
 			boardtest.Set(m, "proc/self/mountinfo", "31 1 179:4 / /perm rw,relatime - ext4 /dev/mmcblk0p4 rw\n")
 		}),

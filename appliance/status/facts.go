@@ -37,8 +37,7 @@ type Facts struct {
 	Hardware Hardware
 	// CardProblems are sentences about the card with settings.
 	CardProblems []string
-	// WifiTrouble is a sentence about the Wi-Fi that is not joined, empty when all is well.
-	WifiTrouble string
+	Wifi         Wifi
 	// Public is the name by which the circle is opened from everywhere, nil when it has none.
 	Public *PublicName
 	// Outcast says that this box was given up by the others, nil when it was not.

@@ -75,6 +75,13 @@ func machineNotes() []row {
 		do:    "Do as it says, or use a network cable.",
 		help:  "{keeper}.",
 	}, {
+		code: CodeWifiWeak, weight: Note, find: findWeakWifi,
+		what:  "{box} hardly hears its Wi-Fi “{network}”.",
+		lost:  nothingLost + " But copies to and from {box} may be slow, or stop at times.",
+		heals: "Nothing by itself.",
+		do:    "Bring {box} and the Wi-Fi router nearer to each other, or use a network cable.",
+		help:  "{keeper}.",
+	}, {
 		code: CodeCard, weight: Note, find: findCard,
 		what:  "Something on the card of {box} cannot be used. {problem}",
 		lost:  nothingLost,

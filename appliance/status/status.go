@@ -51,8 +51,7 @@ type Config struct {
 	Hardware func() Hardware
 	// CardProblems tells what on the card with settings cannot be used; nil: nothing.
 	CardProblems func() []string
-	// WifiTrouble says why no Wi-Fi is joined; nil: nothing is wrong.
-	WifiTrouble func() string
+	Wifi         func() Wifi // nil: there is none
 	// Public tells of the circle's public name, nil when it has none; nil: it has none.
 	Public func() *PublicName
 	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
@@ -134,8 +133,8 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	if w.cfg.CardProblems != nil {
 		f.CardProblems = w.cfg.CardProblems()
 	}
-	if w.cfg.WifiTrouble != nil {
-		f.WifiTrouble = w.cfg.WifiTrouble()
+	if w.cfg.Wifi != nil {
+		f.Wifi = w.cfg.Wifi()
 	}
 	if w.cfg.Links != nil {
 		f.Links = w.cfg.Links()

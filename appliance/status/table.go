@@ -46,6 +46,7 @@ const (
 	CodeBetterDisk   Code = "better-disk"
 	CodeCard         Code = "card-settings"
 	CodeWifi         Code = "wifi"
+	CodeWifiWeak     Code = "wifi-weak"
 )
 
 const nothingLost = "Nothing is lost."

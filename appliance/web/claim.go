@@ -72,12 +72,13 @@ func (r *Rule) Check(from netip.Addr, code string) error {
 // claimBody is what the claim and the join page show beside their form.
 type claimBody struct {
 	NeedsCode bool
+	Wifi      bool // the box has a radio whose network may be chosen
 	// Taken is the circle that the box is in already.
 	Taken page.ThisBox
 }
 
 func (q *request) claimBody() claimBody {
-	return claimBody{NeedsCode: q.cfg.Claim.NeedsCode(q.From()), Taken: q.ThisBox()}
+	return claimBody{Wifi: q.cfg.Wifi != nil, NeedsCode: q.cfg.Claim.NeedsCode(q.From()), Taken: q.ThisBox()}
 }
 
 func (q *request) claimPage() error {

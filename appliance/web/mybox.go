@@ -20,6 +20,7 @@ type boxBody struct {
 	page.ThisBox
 	Used, Given string // Given is in gigabytes, empty for no limit
 	Known       bool
+	Wifi        bool // it has a radio
 	People      []hosted
 }
 
@@ -43,7 +44,7 @@ func (q *request) showBox(f *page.Form) error {
 	if err != nil {
 		return err
 	}
-	body := boxBody{ThisBox: q.ThisBox()}
+	body := boxBody{ThisBox: q.ThisBox(), Wifi: q.cfg.Wifi != nil}
 	if wishes.Given > 0 {
 		body.Given = strconv.FormatFloat(float64(wishes.Given)/gigabyte, 'f', -1, 64)
 	}

@@ -19,6 +19,7 @@ import (
 	"redhen/appliance/status"
 	"redhen/appliance/web/page"
 	"redhen/appliance/web/upload"
+	webwifi "redhen/appliance/web/wifi"
 	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/provision/pair"
@@ -168,6 +169,8 @@ type Config struct {
 	// Names are the host names of this box, such as "mill-lane.local", the best one
 	// first; redhen.local, localhost and all IP addresses are names of every box.
 	Names func() []string
+	// Wifi is the radio of the box; nil: somebody else looks after it.
+	Wifi webwifi.Air
 	// Near are the other boxes of the circle on the network of this house.
 	Near   func() []ident.BoxID
 	Logger *slog.Logger     // nil: none
@@ -217,7 +220,7 @@ func New(cfg Config) (*Server, error) {
 	var err error
 	s.site, err = page.New(page.Config{
 		Box: cfg.Box, Circle: cfg.Circle, Names: cfg.Names, Session: s.session, Logger: cfg.Logger, Now: cfg.Now, Languages: words.All(),
-	}, templates)
+	}, templates, webwifi.Templates)
 	if err != nil {
 		return nil, err
 	}
@@ -239,6 +242,8 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) routes() {
+	s.open("GET /wifi", air((*webwifi.Pages).Show))
+	s.open("POST /wifi", air((*webwifi.Pages).Change))
 	s.mux.Handle("GET /static/{hash}/{name}", http.HandlerFunc(s.site.Static))
 
 	// A fresh box, a gift, and a forgotten password.
@@ -299,6 +304,16 @@ func (s *Server) routes() {
 	s.member("GET /box", (*request).boxPage)
 	s.member("POST /box", deciding((*request).wishes))
 	s.open("/", (*request).nothingHere)
+}
+
+// air serves a page about the radio, where there is one to look after.
+func air(fn func(*webwifi.Pages, *page.Request) error) handler {
+	return func(q *request) error {
+		if q.cfg.Wifi == nil {
+			return q.nothingHere()
+		}
+		return fn(&webwifi.Pages{Air: q.cfg.Wifi, Claim: q.cfg.Claim}, q.Request)
+	}
 }
 
 func (s *Server) fileRoutes() {

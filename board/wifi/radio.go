@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -19,18 +21,29 @@ import (
 // scanPatience bounds a scan: radios that are in use may never answer.
 const scanPatience = 15 * time.Second
 
-// kernel is a Radio by nl80211.
+// kernel is a Radio by nl80211, and by wpa_supplicant for what the kernel cannot do alone.
 type kernel struct {
-	mu     sync.Mutex // one request at a time
-	client *nl80211.Client
-	ifi    *nl80211.Interface
+	helper Helper
+	log    *slog.Logger
+
+	mu         sync.Mutex // one request at a time; guards what follows
+	client     *nl80211.Client
+	ifi        *nl80211.Interface
+	country    string
+	supplicant *supplicant // nil: the kernel does it alone
 }
 
 var _ Radio = (*kernel)(nil)
 
+// Helper is Debian's wpa_supplicant.
+type Helper struct {
+	Program string // path; it need not be there
+	Dir     string // where its settings and its socket may be; only for us
+}
+
 // OpenRadio takes the first Wi-Fi interface of this machine, and switches it on. The
 // error is fs.ErrNotExist while there is none: its driver may come later.
-func OpenRadio() (radio Radio, name string, err error) {
+func OpenRadio(helper Helper, log *slog.Logger) (radio Radio, name string, err error) {
 	c, err := nl80211.New()
 	if err != nil {
 		return nil, "", fmt.Errorf("open wifi: %w", err)
@@ -40,7 +53,7 @@ func OpenRadio() (radio Radio, name string, err error) {
 		c.Close()
 		return nil, "", fmt.Errorf("open wifi: %w", err)
 	}
-	i := slices.IndexFunc(all, func(i *nl80211.Interface) bool { return i.Name != "" && i.Type == nl80211.InterfaceTypeStation })
+	i := slices.IndexFunc(all, func(i *nl80211.Interface) bool { return ours(i) })
 	if i < 0 {
 		c.Close()
 		return nil, "", fmt.Errorf("open wifi: %w", fs.ErrNotExist)
@@ -49,7 +62,13 @@ func OpenRadio() (radio Radio, name string, err error) {
 		c.Close()
 		return nil, "", fmt.Errorf("switch on %s: %w", all[i].Name, err)
 	}
-	return &kernel{client: c, ifi: all[i]}, all[i].Name, nil
+	return &kernel{helper: helper, log: log, client: c, ifi: all[i]}, all[i].Name, nil
+}
+
+// ours reports whether an interface is one to work with: also one that was the box's own
+// network when its program last ended.
+func ours(i *nl80211.Interface) bool {
+	return i.Name != "" && (i.Type == nl80211.InterfaceTypeStation || i.Type == nl80211.InterfaceTypeAP)
 }
 
 // up switches an interface on.
@@ -76,6 +95,9 @@ func (k *kernel) Scan(ctx context.Context) ([]Seen, error) {
 	defer k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, scanPatience)
 	defer cancel()
+	if err := k.ready(); err != nil {
+		return nil, fmt.Errorf("scan: %w", err)
+	}
 	if err := k.client.Scan(ctx, k.ifi); err != nil {
 		return nil, fmt.Errorf("scan: %w", err)
 	}
@@ -108,10 +130,41 @@ func lockOf(r nl80211.RSNInfo) Lock {
 	return Company
 }
 
+// ready has the interface be one that joins networks, and switched on: programs leave it
+// otherwise behind.
+func (k *kernel) ready() error {
+	if k.supplicant != nil {
+		return nil // it holds the interface
+	}
+	if i, err := net.InterfaceByIndex(k.ifi.Index); err == nil && i.Flags&net.FlagUp == 0 {
+		if err := k.setStation(); err != nil {
+			k.log.Debug("wifi mode", "err", err) // it is one already, mostly
+		}
+	}
+	return up(k.ifi.Name)
+}
+
+// setStation has the interface join networks, and not be one.
+func (k *kernel) setStation() error {
+	a := netlink.NewAttributeEncoder()
+	a.Uint32(unix.NL80211_ATTR_IFINDEX, uint32(k.ifi.Index))
+	a.Uint32(unix.NL80211_ATTR_IFTYPE, unix.NL80211_IFTYPE_STATION)
+	attrs, err := a.Encode()
+	if err != nil {
+		return err
+	}
+	return request(unix.NL80211_CMD_SET_INTERFACE, attrs)
+}
+
 // Link implements Radio.
 func (k *kernel) Link() (Link, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.supplicant != nil {
+		if joined, refused := k.supplicant.state(); !joined {
+			return Link{Refused: refused}, nil
+		}
+	}
 	b, err := k.client.BSS(k.ifi)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -128,6 +181,15 @@ func (k *kernel) Link() (Link, error) {
 func (k *kernel) Leave() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.leave()
+}
+
+func (k *kernel) leave() error {
+	if k.supplicant != nil {
+		k.supplicant.stop()
+		k.supplicant = nil
+		return k.ready()
+	}
 	return k.client.Disconnect(k.ifi)
 }
 
@@ -135,27 +197,50 @@ func (k *kernel) Leave() error {
 func (k *kernel) SetCountry(code string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.country = code
 	return k.client.SetRegulatoryRegion(code, nl80211.RegulatoryHintUser)
 }
 
-// Join implements Radio. The client's own way to join a WPA2 network makes the key from
-// whatever it is given; this one takes the key as it is.
-func (k *kernel) Join(ssid string, key []byte) error {
+// Join implements Radio.
+func (k *kernel) Join(n Network, lock Lock) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if key == nil {
-		return k.client.Connect(k.ifi, ssid)
+	if k.supplicant != nil {
+		if err := k.leave(); err != nil {
+			return fmt.Errorf("join: %w", err)
+		}
 	}
-	c, err := genetlink.Dial(nil)
+	if err := k.ready(); err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	helped := k.helper.there()
+	switch {
+	case lock == Unlocked && !(n.Hidden && helped):
+		return k.client.Connect(k.ifi, n.SSID)
+	case lock == WPA2 && !(n.Hidden && helped):
+		key, err := n.Key()
+		if err != nil {
+			return err
+		}
+		if err := k.offload(n.SSID, key); !errors.Is(err, ErrCannot) {
+			return err
+		}
+	}
+	if !helped {
+		return ErrCannot
+	}
+	s, err := k.helper.start(k.log, k.ifi.Name, n, k.country)
 	if err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
-	defer c.Close()
-	family, err := c.GetFamily(unix.NL80211_GENL_NAME)
-	if err != nil {
-		return fmt.Errorf("join: %w", err)
-	}
-	able, err := k.shakesHands(c, family)
+	k.supplicant = s
+	return nil
+}
+
+// offload joins a WPA2 network by a chip that does the handshake itself. The client's own
+// way to do that makes the key from whatever it is given; this one takes it as it is.
+func (k *kernel) offload(ssid string, key []byte) error {
+	able, err := k.shakesHands()
 	if err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
@@ -166,11 +251,30 @@ func (k *kernel) Join(ssid string, key []byte) error {
 	if err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
-	msg := genetlink.Message{Header: genetlink.Header{Command: unix.NL80211_CMD_CONNECT, Version: family.Version}, Data: attrs}
-	if _, err := c.Execute(msg, family.ID, netlink.Request|netlink.Acknowledge); err != nil {
+	if err := request(unix.NL80211_CMD_CONNECT, attrs); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
 	return nil
+}
+
+// request sends one request of nl80211 and waits until it is taken.
+func request(command uint8, attrs []byte) error {
+	_, err := ask(command, attrs, netlink.Request|netlink.Acknowledge)
+	return err
+}
+
+func ask(command uint8, attrs []byte, flags netlink.HeaderFlags) ([]genetlink.Message, error) {
+	c, err := genetlink.Dial(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	family, err := c.GetFamily(unix.NL80211_GENL_NAME)
+	if err != nil {
+		return nil, err
+	}
+	msg := genetlink.Message{Header: genetlink.Header{Command: command, Version: family.Version}, Data: attrs}
+	return c.Execute(msg, family.ID, flags)
 }
 
 // connectWPA2 is the body of a request to join, with AES for all and the handshake left
@@ -192,7 +296,7 @@ func connectWPA2(ifindex int, ssid string, key []byte) ([]byte, error) {
 }
 
 // shakesHands asks whether the chip does the handshake itself.
-func (k *kernel) shakesHands(c *genetlink.Conn, family genetlink.Family) (bool, error) {
+func (k *kernel) shakesHands() (bool, error) {
 	a := netlink.NewAttributeEncoder()
 	a.Uint32(unix.NL80211_ATTR_IFINDEX, uint32(k.ifi.Index))
 	a.Flag(unix.NL80211_ATTR_SPLIT_WIPHY_DUMP, true)
@@ -200,8 +304,7 @@ func (k *kernel) shakesHands(c *genetlink.Conn, family genetlink.Family) (bool, 
 	if err != nil {
 		return false, err
 	}
-	msg := genetlink.Message{Header: genetlink.Header{Command: unix.NL80211_CMD_GET_WIPHY, Version: family.Version}, Data: attrs}
-	answers, err := c.Execute(msg, family.ID, netlink.Request|netlink.Dump)
+	answers, err := ask(unix.NL80211_CMD_GET_WIPHY, attrs, netlink.Request|netlink.Dump)
 	if err != nil {
 		return false, err
 	}

@@ -83,7 +83,7 @@ func TestAMachineWithoutWifi(t *testing.T) {
 	if list, err := os.ReadDir("/sys/class/ieee80211"); err == nil && len(list) > 0 {
 		t.Skip("this machine has a radio, which a test leaves alone")
 	}
-	if r, _, err := OpenRadio(); !errors.Is(err, fs.ErrNotExist) || r != nil {
+	if r, _, err := OpenRadio(Helper{}, nil); !errors.Is(err, fs.ErrNotExist) || r != nil {
 		t.Errorf("got %v, %v", r, err)
 	}
 }

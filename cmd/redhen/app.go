@@ -45,12 +45,21 @@ func (a *app) rootCommand() *cobra.Command {
 	return root
 }
 
-// noteRun has each command note that its command line was understood.
+// noteRun has each command note that its command line was understood, and say how it is
+// used where too much or too little was given.
 func (a *app) noteRun(cmd *cobra.Command) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			a.ran = true
 			return run(cmd, args)
+		}
+	}
+	if args := cmd.Args; args != nil {
+		cmd.Args = func(cmd *cobra.Command, given []string) error {
+			if args(cmd, given) != nil {
+				return &usageError{fmt.Errorf("the command is: %s", cmd.UseLine())}
+			}
+			return nil
 		}
 	}
 	for _, sub := range cmd.Commands() {

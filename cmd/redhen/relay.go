@@ -16,7 +16,7 @@ import (
 
 type relayFlags struct {
 	allow           []string
-	p2p             int
+	p2p, dailyGB    int
 	listen, metrics string
 }
 
@@ -26,11 +26,17 @@ func (a *app) relayCommand() *cobra.Command {
 		Use: "relay", Short: "Pass on what the boxes of a circle send each other, on a server that anybody can call", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runRelay(cmd.Context(), f) },
 	}
-	cmd.Flags().StringSliceVar(&f.allow, "allow", nil, "key of a circle that may use it, as redhen doctor tells it")
 	cmd.Flags().IntVar(&f.p2p, "p2p", appliance.DefaultP2P, "TCP and UDP port for the boxes (0 = any free one)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "the one IP address for the boxes (default all)")
-	cmd.Flags().StringVar(&f.metrics, "metrics", "", "where Prometheus finds figures, host:port (default nowhere)")
+	f.addTo(cmd)
 	return cmd
+}
+
+// addTo adds the flags that redhen install --relay has too.
+func (f *relayFlags) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.allow, "allow", nil, "key of a circle that may use the relay, as redhen doctor tells it")
+	cmd.Flags().IntVar(&f.dailyGB, "daily-gb", 0, "gigabytes that the relay passes on for each circle in a day (0 = no bound)")
+	cmd.Flags().StringVar(&f.metrics, "metrics", "", "where Prometheus finds the relay's figures, host:port (default nowhere)")
 }
 
 func (f relayFlags) config(dir string, errs io.Writer) (appliance.RelayConfig, error) {
@@ -48,6 +54,10 @@ func (f relayFlags) config(dir string, errs io.Writer) (appliance.RelayConfig, e
 	if f.p2p < 0 || f.p2p > 65535 {
 		return cfg, &usageError{fmt.Errorf("--p2p %d: want a port", f.p2p)}
 	}
+	if f.dailyGB < 0 || f.dailyGB > 1_000_000 {
+		return cfg, &usageError{fmt.Errorf("--daily-gb %d: want 0 to 1000000", f.dailyGB)}
+	}
+	cfg.Daily = int64(f.dailyGB) * 1_000_000_000
 	if f.listen != "" {
 		ip, err := netip.ParseAddr(f.listen)
 		if err != nil {

@@ -19,7 +19,6 @@ import (
 	"redhen/appliance"
 	"redhen/appliance/api"
 	"redhen/board/panel"
-	"redhen/board/wifi"
 	"redhen/provision/p2p"
 	"redhen/provision/p2p/addrbook"
 	"redhen/raftnode/raftlog"
@@ -119,10 +118,7 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 		return err
 	}
 	if f.wifi {
-		cfg.Radio = func() (wifi.Radio, error) {
-			r, _, err := wifi.OpenRadio()
-			return r, err
-		}
+		cfg.Wifi = radio(cfg.Logger)
 	}
 	if f.panel {
 		var off func()

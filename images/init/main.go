@@ -5,6 +5,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"log"
 	"os"
 	"os/exec"
@@ -12,16 +14,24 @@ import (
 
 	"github.com/gokrazy/gokrazy"
 
+	"redhen/board/driver"
 	"redhen/images/layout"
 )
 
 // programs of the image.
 const (
 	program = "/user/redhen"
+	self    = "/gokrazy/init"
 	modules = "/gokrazy/" // folder of gokrazy's own programs
 )
 
 func main() {
+	if asked, err := driver.AsModprobe(os.Args[1:]); asked {
+		if err != nil {
+			os.Exit(1) // most of what the kernel asks for is built in, or for other machines
+		}
+		return
+	}
 	if os.Getpid() != 1 {
 		log.Fatal("init: this program starts a box and can do nothing else")
 	}
@@ -35,6 +45,7 @@ func main() {
 		s.trouble("The system of this box could not be set up (%v). Nothing on it was changed. Take the power off and on again; if that does not help, write its card anew.", err)
 	}
 	s.mountBoot()
+	loadDrivers()
 	s.dataIsThere()
 	s.keepTrouble()
 	go s.guard() // ends with the box
@@ -47,6 +58,19 @@ func main() {
 	select {}
 }
 
+// loadDrivers loads those of the radios. The kernel asks for further parts of them, and
+// gets them from this program.
+func loadDrivers() {
+	if err := driver.Register(self); err != nil {
+		log.Print(err)
+	}
+	for _, name := range driver.Wifi() {
+		if err := driver.Load(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			log.Print(err)
+		}
+	}
+}
+
 // services are what runs on a box. Without a place for data there is no redhen: it
 // would take itself for a new box.
 func (s *system) services() []*gokrazy.Service {
@@ -57,7 +81,7 @@ func (s *system) services() []*gokrazy.Service {
 	if s.fatal {
 		return all
 	}
-	cmd := exec.Command(program, "run", "--state", layout.StateDir, "--http", ":80", "--boot", layout.BootDir)
+	cmd := exec.Command(program, "run", "--state", layout.StateDir, "--http", ":80", "--boot", layout.BootDir, "--wifi")
 	cmd.Env = append(os.Environ(), "REDHEN_STATE="+layout.StateDir, "HOME="+layout.StateDir)
 	return append(all, gokrazy.NewService(cmd))
 }

@@ -26,6 +26,10 @@ type Card struct {
 	Wifi    string    // name of the network that the box joins by itself; empty: it needs the cable
 	Expires time.Time // until when it must have been plugged in; in the giver's time zone
 	Waived  bool      // the giver need not say yes
+
+	// Setup and SetupPassword are of the network that the box opens itself while it is on
+	// no other; empty: it opens none.
+	Setup, SetupPassword string
 }
 
 //go:embed card.html

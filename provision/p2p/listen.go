@@ -149,6 +149,9 @@ func (h *Host) options() ([]libp2p.Option, error) {
 		libp2p.Transport(libp2pquic.NewTransport),
 	}
 	h.published = published
+	if h.guests.rent != nil {
+		opts = append(opts, libp2p.BandwidthReporter(passed{h.guests.rent}))
+	}
 	if h.cfg.Underlay != nil {
 		return append(opts, h.cfg.Underlay...), nil
 	}

@@ -67,6 +67,9 @@ type Config struct {
 	// RelayFor makes the host a rented relay for these circles: it belongs to none.
 	// Nil = a box.
 	RelayFor []ident.CircleID
+	// RelayDaily is how many bytes a rented relay passes on for each circle in a day; 0 =
+	// no bound.
+	RelayDaily int64
 
 	// Underlay replaces the operating system's sockets, for QUIC and for TCP: a
 	// simulated internet (package p2ptest).
@@ -192,7 +195,7 @@ func New(cfg Config) (*Host, error) {
 	h.guests, h.rung = newGuests(h.self), newRung(cfg.Strangers)
 	h.rents = rents{held: map[addrbook.Rented]time.Time{}, next: map[addrbook.Rented]time.Time{}, news: make(chan struct{}, 1)}
 	if cfg.RelayFor != nil {
-		h.guests.rent = rental.New(cfg.RelayFor)
+		h.guests.rent = rental.New(cfg.RelayFor, cfg.RelayDaily)
 	}
 	var err error
 	if h.book, err = addrbook.Open(cfg.Dir, cfg.Key, cfg.Logger); err != nil {

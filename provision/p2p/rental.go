@@ -4,6 +4,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/metrics"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	relayproto "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+
 	"redhen/provision/ident"
 	"redhen/provision/p2p/rental"
 	"redhen/provision/roster"
@@ -60,14 +66,74 @@ func (h *Host) readChain(_ context.Context, from ident.BoxID, s Stream) {
 	wire.Write(s, chainAnswer{Known: err == nil && r.Tenant(from)})
 }
 
-// turnOut ends the connections of those who have not shown a chain, until ctx ends.
+// turnOut ends the connections of those who have not shown a chain, and what passes for
+// a circle that has used up its day, until ctx ends.
 func (h *Host) turnOut(ctx context.Context) {
 	for pause(ctx, unknownStays/3) {
 		for _, c := range h.h.Network().Conns() {
-			if !h.guests.rent.Tenant(boxID(c.RemotePeer())) && time.Since(c.Stat().Opened) > unknownStays {
-				h.turnAway(boxID(c.RemotePeer()), "a relay")
+			box := boxID(c.RemotePeer())
+			switch {
+			case h.guests.rent.Spent(box, time.Now()):
+				endCircuits(c)
+			case !h.guests.rent.Tenant(box) && time.Since(c.Stat().Opened) > unknownStays:
+				h.turnAway(box, "a relay")
 				c.Close()
 			}
 		}
 	}
 }
+
+func endCircuits(c network.Conn) {
+	for _, s := range c.GetStreams() {
+		if isCircuit(s.Protocol()) {
+			s.Reset()
+		}
+	}
+}
+
+func isCircuit(p protocol.ID) bool {
+	return p == relayproto.ProtoIDv2Hop || p == relayproto.ProtoIDv2Stop
+}
+
+// passed counts what a relay passes on: each byte is sent on once, to one box. It wants
+// to know nothing else.
+type passed struct{ rent *rental.Rental }
+
+var _ metrics.Reporter = passed{}
+
+// LogSentMessageStream counts.
+func (p passed) LogSentMessageStream(bytes int64, proto protocol.ID, to peer.ID) {
+	if isCircuit(proto) {
+		p.rent.Passed(boxID(to), bytes, time.Now())
+	}
+}
+
+// LogSentMessage does nothing.
+func (passed) LogSentMessage(int64) {}
+
+// LogRecvMessage does nothing.
+func (passed) LogRecvMessage(int64) {}
+
+// LogRecvMessageStream does nothing.
+func (passed) LogRecvMessageStream(int64, protocol.ID, peer.ID) {}
+
+// GetBandwidthForPeer returns nothing.
+func (passed) GetBandwidthForPeer(peer.ID) (s metrics.Stats) { return s }
+
+// GetBandwidthForProtocol returns nothing.
+func (passed) GetBandwidthForProtocol(protocol.ID) (s metrics.Stats) { return s }
+
+// GetBandwidthTotals returns nothing.
+func (passed) GetBandwidthTotals() (s metrics.Stats) { return s }
+
+// GetBandwidthByPeer returns nothing.
+func (passed) GetBandwidthByPeer() map[peer.ID]metrics.Stats { return nil }
+
+// GetBandwidthByProtocol returns nothing.
+func (passed) GetBandwidthByProtocol() map[protocol.ID]metrics.Stats { return nil }
+
+// Reset does nothing.
+func (passed) Reset() {}
+
+// TrimIdle does nothing.
+func (passed) TrimIdle(time.Time) {}

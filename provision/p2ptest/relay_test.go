@@ -102,6 +102,51 @@ func TestARentedRelay(t *testing.T) {
 	})
 }
 
+// Rule: a circle that has used up its day at a relay gets nothing more through it; the
+// next day it does.
+func TestARentedRelayHasADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		circle, chain := chainOf(t, 2, 3)
+		cfg := boxConfig(t, 1)
+		cfg.RelayFor, cfg.RelayDaily, cfg.Beat = []ident.CircleID{circle}, 2_000_000, dayBeat
+		spot := n.Spot()
+		relay := Start(t, spot, cfg)
+		home := func(seed byte) *Box {
+			cfg := boxConfig(t, seed)
+			cfg.Beat = dayBeat
+			h, err := p2p.New(n.Router(Symmetric).Spot().Config(cfg))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Handle(echoProtocol, p2p.Members, echo)
+			return Run(t, h)
+		}
+		a, b := home(2), home(3)
+		for _, x := range []*Box{a, b} {
+			x.SetMembers([]p2p.Member{{Box: a.Self()}, {Box: b.Self()}})
+			x.UseRelays([]addrbook.Rented{{Box: relay.Self(), At: spot.Addr()}}, chain)
+		}
+		a.Wait(t, "reservations", time.Minute, func() bool { return len(a.HeldRelays()) == 1 && len(b.HeldRelays()) == 1 })
+		exchangeRecords(t, a, b)
+		waitBoth(t, a, b, p2p.Relayed, 30*time.Second)
+		talk(t, a, b)
+		if used := relay.Tenants()[0].Today; used < 600_000 || used > 700_000 {
+			t.Errorf("counted %d bytes for an echo of 300,000", used)
+		}
+		for range 3 {
+			talk(t, a, b)
+		}
+		waitBoth(t, a, b, p2p.None, time.Minute)
+		time.Sleep(time.Hour)
+		if a.State(b) != p2p.None {
+			t.Error("linked beyond the day")
+		}
+		time.Sleep(23 * time.Hour)
+		waitBoth(t, a, b, p2p.Relayed, time.Minute)
+	})
+}
+
 // exchangeRecords gives two boxes that cannot meet each other's addresses, as a welcome does.
 func exchangeRecords(t testing.TB, a, b *Box) {
 	t.Helper()

@@ -90,6 +90,27 @@ func TestNewWifi(t *testing.T) {
 	}
 }
 
+// The box's own network has a name that only its password decides, and a password that
+// every phone can type.
+func TestSetupNetwork(t *testing.T) {
+	a := Seed{Setup: NewSetup()}
+	if _, wrong := checkSetup(string(a.Setup)); wrong != "" || a.Setup == NewSetup() {
+		t.Errorf("drawn %q: %s", string(a.Setup), wrong)
+	}
+	if got := (Seed{Setup: "hens23cluck"}).SetupName(); got != "redhen-B9A7" && len(got) != len("redhen-B9A7") {
+		t.Errorf("name %q", got)
+	}
+	if a.SetupName() != (Seed{Setup: a.Setup, House: "x"}).SetupName() {
+		t.Error("the name hangs on more than the password")
+	}
+	for _, bad := range []string{"", "short", "ümlaut ümlaut", strings.Repeat("a", 64)} {
+		s, problems := ParseRedhen([]byte("version = 1\nsetup_password = \"" + bad + "\"\n"))
+		if s.Setup != "" || bad != "" && len(problems) == 0 {
+			t.Errorf("%q taken", bad)
+		}
+	}
+}
+
 func TestClaimCode(t *testing.T) {
 	s := Seed{ClaimHash: HashClaim("7Q4-K2M")}
 	for code, want := range map[string]bool{"7Q4-K2M": true, " 7q4k2m\n": true, "7Q4K2N": false, "": false} {

@@ -46,7 +46,7 @@ func someBox(t testing.TB) ident.BoxID {
 func gift(t testing.TB) Seed {
 	return Seed{
 		House: "Mill Lane", Box: "mill", Keeper: "ann", Ticket: Secret(giftTicket(t)), ClaimHash: HashClaim("7Q4-K2M"),
-		TimeZone: "Europe/Berlin", Country: "DE", Password: "the first password", Ways: []Way{
+		TimeZone: "Europe/Berlin", Country: "DE", Setup: "hens23cluck", Password: "the first password", Ways: []Way{
 			{Box: someBox(t), Addr: netip.MustParseAddrPort("203.0.113.7:4717")},
 			{Box: someBox(t), Addr: netip.MustParseAddrPort("[2001:db8::7]:4717")},
 		},

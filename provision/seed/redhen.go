@@ -48,6 +48,7 @@ type outline struct {
 	Claim    string            `toml:"claim_hash,omitempty"`
 	TimeZone string            `toml:"time_zone,omitempty"`
 	Country  string            `toml:"country,omitempty"`
+	Setup    string            `toml:"setup_password,omitempty"`
 	Wifi     []wifiOutline     `toml:"wifi,omitempty"`
 	Reset    map[string]any    `toml:"reset,omitempty"`
 	Seen     map[string]string `toml:"seen,omitempty"`
@@ -65,7 +66,7 @@ type wifiOutline struct {
 func render(r record) []byte {
 	o := outline{
 		Version: Version, Circle: r.Circle, House: r.House, Box: r.Box, Keeper: r.Keeper, Password: string(r.Password), Ticket: string(r.Ticket),
-		Claim: r.ClaimHash, TimeZone: r.TimeZone, Country: r.Country, Seen: r.seen,
+		Claim: r.ClaimHash, TimeZone: r.TimeZone, Country: r.Country, Setup: string(r.Setup), Seen: r.seen,
 	}
 	for _, w := range r.Ways {
 		o.Ways = append(o.Ways, w.String())
@@ -111,6 +112,7 @@ func readRecord(b []byte, p *problems) (r record) {
 	t.text("claim_hash", checkClaim, &r.ClaimHash)
 	t.text("time_zone", checkZone, &r.TimeZone)
 	t.text("country", checkCountry, &r.Country)
+	t.text("setup_password", checkSetup, (*string)(&r.Setup))
 	for _, w := range t.tables("wifi") {
 		if n, ok := readWifi(w, "passphrase"); ok {
 			r.addWifi(n, p, 0)

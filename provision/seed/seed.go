@@ -5,10 +5,12 @@
 package seed
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -86,6 +88,7 @@ type Seed struct {
 	TimeZone  string // "Europe/Berlin"
 	Country   string // two capital letters: where the radio is
 	Wifi      []Wifi // best first, each SSID once
+	Setup     Secret // password of the network that the box opens itself while it is on no other, 8–63 bytes
 	Reset     Reset
 }
 
@@ -98,7 +101,7 @@ func (s Seed) IsZero() bool {
 func (s Seed) same(o Seed) bool {
 	return s.Circle == o.Circle && s.House == o.House && s.Box == o.Box && s.Keeper == o.Keeper &&
 		s.Ticket == o.Ticket && s.Password == o.Password && slices.Equal(s.Ways, o.Ways) && s.ClaimHash == o.ClaimHash && s.TimeZone == o.TimeZone &&
-		s.Country == o.Country && s.Reset == o.Reset
+		s.Country == o.Country && s.Setup == o.Setup && s.Reset == o.Reset
 }
 
 // Equal reports whether two seeds say the same.
@@ -124,6 +127,9 @@ func (s Seed) Over(older Seed) Seed {
 	if s.Password == "" {
 		s.Password = older.Password
 	}
+	if s.Setup == "" {
+		s.Setup = older.Setup
+	}
 	if !s.Reset.Wanted {
 		s.Reset = older.Reset
 	}
@@ -139,12 +145,33 @@ func (s Seed) Over(older Seed) Seed {
 // Public returns the seed without its secrets, and what belongs to them: no ticket, no
 // ways, no keys, no password.
 func (s Seed) Public() Seed {
-	s.Ticket, s.Ways, s.Password, s.Reset.Password, s.ClaimHash = "", nil, "", "", ""
+	s.Ticket, s.Ways, s.Password, s.Reset.Password, s.ClaimHash, s.Setup = "", nil, "", "", "", ""
 	s.Wifi = slices.Clone(s.Wifi)
 	for i := range s.Wifi {
 		s.Wifi[i].Passphrase, s.Wifi[i].PMK = "", ""
 	}
 	return s
+}
+
+// SetupName is the name of the network that the box opens itself: "redhen-" and four
+// signs made of its password, so that who prints the gift card can know it.
+func (s Seed) SetupName() string {
+	sum := sha256.Sum256([]byte("redhen setup\x00" + string(s.Setup)))
+	return "redhen-" + strings.ToUpper(hex.EncodeToString(sum[:2]))
+}
+
+// setupSigns are those of a Seed.Setup: none looks like another.
+const setupSigns = "abcdefghjkmnpqrstuvwxyz23456789"
+
+// NewSetup draws a password for Seed.Setup: ten signs, about 49 bits, which guards a
+// network that is open for minutes.
+func NewSetup() Secret {
+	b := make([]byte, 10)
+	for i := range b {
+		n, _ := rand.Int(rand.Reader, big.NewInt(int64(len(setupSigns)))) // never fails (crypto/rand, Go 1.24)
+		b[i] = setupSigns[n.Int64()]
+	}
+	return Secret(b)
 }
 
 // HashClaim returns what a seed carries of a claim code: 64 hex digits, the
@@ -264,6 +291,14 @@ func checkCountry(s string) (string, string) {
 	s = strings.ToUpper(strings.TrimSpace(s))
 	if s != "00" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(s) {
 		return "", "a country is two letters, such as GB or DE"
+	}
+	return s, ""
+}
+
+func checkSetup(s string) (string, string) {
+	var w Wifi
+	if wrong := w.setKey(s); wrong != "" || w.Passphrase == "" || strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return "", "the password of the box's own Wi-Fi has 8 to 63 plain letters and digits"
 	}
 	return s, ""
 }

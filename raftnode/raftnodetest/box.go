@@ -14,6 +14,7 @@ import (
 	"redhen/raftnode"
 	"redhen/raftnode/chunk"
 	"redhen/raftnode/raftlog"
+	"redhen/raftnode/vfs"
 )
 
 // Box is one box; its fields stay when it crashes and restarts.
@@ -71,14 +72,14 @@ func (b *Box) Start() error {
 	if err != nil {
 		return err
 	}
-	chunks, err := chunk.Open(chunk.Config{FS: b.Disk, Dir: filepath.Join(b.dir, "chunks"), Now: b.now, Logger: logger})
+	chunks, err := chunk.Open(chunk.Config{FS: b.fs(), Dir: filepath.Join(b.dir, "chunks"), Now: b.now, Logger: logger})
 	if err != nil {
 		return err
 	}
 	endLog := b.runLog(log)
 	node, err := raftnode.Open(raftnode.Config{
 		Box: b.Key.BoxID(), Dir: b.dir, Log: log, Chunks: chunks, Net: b.c.Mesh.Join(b.Key.BoxID()),
-		Logger: logger, PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(), FS: b.Disk,
+		Logger: logger, PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(), FS: b.fs(),
 		KeepEntries: b.c.cfg.KeepEntries, CutEntries: b.c.cfg.CutEntries,
 		SweepEvery: b.c.cfg.SweepEvery, GarbageAfter: b.c.cfg.GarbageAfter, Now: b.now,
 	})
@@ -109,11 +110,18 @@ func (b *Box) silence() {
 	b.c.Mesh.Leave(b.Key.BoxID())
 }
 
+func (b *Box) fs() vfs.FS {
+	if b.c.cfg.OnDisk {
+		return vfs.OS{}
+	}
+	return b.Disk
+}
+
 // openLog opens the raft log; one that is damaged is set aside, as a box does.
 func (b *Box) openLog(logger *slog.Logger) (*raftlog.Log, error) {
-	cfg := raftlog.Config{FS: b.Disk, Dir: filepath.Join(b.dir, "raftlog"), SegmentBytes: 256 << 10, Logger: logger}
+	cfg := raftlog.Config{FS: b.fs(), Dir: filepath.Join(b.dir, "raftlog"), SegmentBytes: 256 << 10, Logger: logger}
 	log, err := raftlog.Open(cfg)
-	if !errors.Is(err, raftlog.ErrDamaged) {
+	if !errors.Is(err, raftlog.ErrDamaged) || b.c.cfg.OnDisk {
 		return log, err
 	}
 	logger.Error("raft log damaged", "err", err)

@@ -32,6 +32,11 @@ type Config struct {
 	GarbageAfter time.Duration
 	Now          func() time.Time // the clock on the wall of all boxes; nil: time.Now
 	Logger       *slog.Logger     // nil: none
+
+	// Dir is where the boxes' folders are; empty: a folder of the test. With OnDisk they hold
+	// everything, on the real disk: the boxes then may be stopped, but not lose their power.
+	Dir    string
+	OnDisk bool
 }
 
 // Circle is several boxes in one process.
@@ -53,6 +58,9 @@ func New(t testing.TB, cfg Config) *Circle {
 		cfg.PromoteAfter = time.Second
 	}
 	c := &Circle{T: t, Mesh: transport.NewMesh(cfg.Seed), Said: &Said{}, cfg: cfg, dir: t.TempDir(), boxes: map[string]*Box{}}
+	if cfg.Dir != "" {
+		c.dir = cfg.Dir
+	}
 	t.Cleanup(c.Close)
 	return c
 }
@@ -115,24 +123,33 @@ func (c *Circle) Up() []*Box {
 // Add starts a fresh box: the first one founds the circle, the others are
 // admitted by the first one that is up.
 func (c *Circle) Add(ctx context.Context, name, house string) (*Box, error) {
+	inviter := c.anyUp()
+	b, err := c.Resume(name, house)
+	switch {
+	case err != nil:
+		return nil, err
+	case inviter == nil:
+		return b, b.found(ctx)
+	}
+	return b, b.join(ctx, inviter)
+}
+
+// Resume starts a box of a circle of the same seed with what is in its folder.
+func (c *Circle) Resume(name, house string) (*Box, error) {
 	b := &Box{
 		Name: name, House: house, c: c, dir: filepath.Join(c.dir, name),
 		Key: c.drawn("box " + name), Keeper: c.drawn("keeper " + name),
 		Account: ident.AccountID(fmt.Sprintf("%016x", sha256.Sum256([]byte(name)))[:16]),
 	}
 	b.Disk = newDisk(c.cfg.Seed, name, b.dir)
-	inviter := c.anyUp()
 	if err := b.Start(); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.boxes[name] = b
 	c.order = append(c.order, name)
-	c.mu.Unlock()
-	if inviter == nil {
-		return b, b.found(ctx)
-	}
-	return b, b.join(ctx, inviter)
+	return b, nil
 }
 
 // known lists all boxes, as a box remembers them beside its directory.

@@ -35,6 +35,13 @@ func (s *Said) Of(box, message string) []Line {
 	})
 }
 
+// Forget forgets what was said so far.
+func (s *Said) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = nil
+}
+
 // Dump writes the last n lines of info and above into a test's log.
 func (s *Said) Dump(t testing.TB, n int) {
 	s.mu.Lock()

@@ -122,6 +122,10 @@ func (l *Lab) Home(random bool) (*Home, error) {
 		"ip netns exec "+h.Router+" nft add chain ip guard pass { type filter hook forward priority 0 ; policy drop ; }",
 		"ip netns exec "+h.Router+" nft add rule ip guard pass iifname lan accept",
 		"ip netns exec "+h.Router+" nft add rule ip guard pass ct state established,related accept",
+		// What comes unasked ends at the router without a trace, as in every home: let in, it
+		// would take the port that a punch needs, and no answer to it may refuse the punch.
+		"ip netns exec "+h.Router+" nft add chain ip guard self { type filter hook input priority 0 ; policy accept ; }",
+		"ip netns exec "+h.Router+" nft add rule ip guard self iifname wan ct state new drop",
 	)
 	if err != nil {
 		return h, err

@@ -25,7 +25,7 @@ const (
 	program   = "REDHEN_TEST_PROGRAM" // path of redhen
 	delaying  = "REDHEN_TEST_DELAY"   // this process is the one that delays
 	oneWay    = 20 * time.Millisecond
-	patience  = 6 * time.Minute // the kernel's NAT lets a punch pass only now and then: see DESIGN.md of p2p
+	patience  = 2 * time.Minute
 	password  = "mia likes good eggs"
 	copySize  = 24 << 20
 	lookEvery = 100 * time.Millisecond
@@ -207,7 +207,7 @@ func rclone(t *testing.T, b *child.Box, secret string, args ...string) *exec.Cmd
 func tap(t *testing.T, namespace string) (stop func() []byte) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "tap.pcap")
-	cmd := exec.Command("ip", "netns", "exec", namespace, "tcpdump", "-i", "eth0", "-U", "-w", file, "-Z", "root")
+	cmd := exec.Command("ip", "netns", "exec", namespace, "tcpdump", "-i", "eth0", "--immediate-mode", "-U", "-w", file, "-Z", "root")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	errs, err := cmd.StderrPipe()
 	if err != nil {
@@ -348,7 +348,7 @@ func TestTheTapSeesPlainText(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	time.Sleep(10 * oneWay)
+	time.Sleep(time.Second) // on a busy machine the last packets arrive late
 	if !bytes.Contains(recorded(), []byte("cluck-cluck-cluck")) {
 		t.Errorf("nothing was seen in %v", time.Since(begun))
 	}

@@ -10,9 +10,10 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/nat"
 
 	"redhen/provision/p2p/netaddr"
+	"redhen/provision/p2p/pcp"
 )
 
-// Mapper is a router that passes ports through when a box asks it to (UPnP, NAT-PMP).
+// Mapper is a router that passes ports through when a box asks it to (UPnP, NAT-PMP, PCP).
 type Mapper interface {
 	// AddMapping asks for the port of the protocol, "tcp" or "udp", and keeps asking.
 	AddMapping(ctx context.Context, protocol string, port int) error
@@ -21,23 +22,18 @@ type Mapper interface {
 	Close() error
 }
 
-var _ Mapper = (*nat.NAT)(nil)
-
-// Find looks for the router on the local network, until ctx ends.
-func Find(ctx context.Context) (Mapper, error) {
-	r, err := nat.DiscoverNAT(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
-}
+var (
+	_ Mapper = (*nat.NAT)(nil)
+	_ Mapper = (*pcp.Client)(nil)
+	_ Mapper = routers(nil)
+)
 
 // Says is what the router answered when it was asked to pass our port through.
 type Says int
 
 const (
 	NotAsked Says = iota // or not yet
-	Silent               // no router answers: it has no UPnP or NAT-PMP, or it is switched off
+	Silent               // no router answers: it has no UPnP, NAT-PMP or PCP, or it is switched off
 	Refuses
 	Private // it passes the port, at an address that nobody outside can reach: another NAT is behind it
 	Passes

@@ -23,6 +23,7 @@ const (
 // Rental is what a relay knows of circles.
 type Rental struct {
 	allowed map[ident.CircleID]bool
+	daily   int64 // bytes that a circle may have passed on in a day; 0 = no bound
 
 	mu      sync.Mutex // guards all below
 	circles map[ident.CircleID]*tenancy
@@ -34,11 +35,15 @@ type tenancy struct {
 	minute  time.Time
 	begun   int // connections since then
 	refused int // in all, for being too many
+	day     time.Time
+	today   int64 // bytes passed on since then
+	bytes   int64 // in all
 }
 
-// New makes the rental of a relay that these circles may use.
-func New(circles []ident.CircleID) *Rental {
-	r := &Rental{allowed: map[ident.CircleID]bool{}, circles: map[ident.CircleID]*tenancy{}}
+// New makes the rental of a relay that these circles may use, each for so many bytes a
+// day; 0 = no bound.
+func New(circles []ident.CircleID, daily int64) *Rental {
+	r := &Rental{daily: daily, allowed: map[ident.CircleID]bool{}, circles: map[ident.CircleID]*tenancy{}}
 	for _, c := range circles {
 		r.allowed[c] = true
 	}
@@ -74,12 +79,46 @@ func (r *Rental) MayPass(from, to ident.BoxID, now time.Time) bool {
 		if now.Sub(t.minute) >= time.Minute {
 			t.minute, t.begun = now, 0
 		}
-		if t.begun >= circuitsAMin {
+		if t.begun >= circuitsAMin || r.spent(t, now) {
 			t.refused++
 			return false
 		}
 		t.begun++
 		return true
+	}
+	return false
+}
+
+// spent reports whether a circle has used up its day. Callers hold r.mu.
+func (r *Rental) spent(t *tenancy, now time.Time) bool {
+	if now.Sub(t.day) >= 24*time.Hour {
+		t.day, t.today = now, 0
+	}
+	return r.daily > 0 && t.today >= r.daily
+}
+
+// Passed counts bytes that were passed on to a box.
+func (r *Rental) Passed(to ident.BoxID, bytes int64, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.circles {
+		if t.roster.Active(to) {
+			r.spent(t, now) // a new day begins
+			t.today += bytes
+			t.bytes += bytes
+			return
+		}
+	}
+}
+
+// Spent reports whether the circle of a box has used up its day.
+func (r *Rental) Spent(box ident.BoxID, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.circles {
+		if t.roster.Active(box) {
+			return r.spent(t, now)
+		}
 	}
 	return false
 }
@@ -139,9 +178,11 @@ func (r *Rental) Enter(by int) bool {
 // Circle is a circle that a relay serves.
 type Circle struct {
 	Circle  ident.CircleID
-	Boxes   int // of the circle
-	Here    int // connected now
-	Refused int // connections that were too many
+	Boxes   int   // of the circle
+	Here    int   // connected now
+	Refused int   // connections that were too many
+	Bytes   int64 // passed on since the start
+	Today   int64 // of these, in its present day
 }
 
 // Circles returns those that have shown a chain. here says who is connected now.
@@ -150,7 +191,7 @@ func (r *Rental) Circles(here func(ident.BoxID) bool) (list []Circle) {
 	defer r.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(r.circles)) {
 		t := r.circles[id]
-		one := Circle{Circle: id, Refused: t.refused}
+		one := Circle{Circle: id, Refused: t.refused, Bytes: t.bytes, Today: t.today}
 		for _, b := range t.roster.Members() {
 			one.Boxes++
 			if here(b.ID) {

@@ -58,7 +58,7 @@ func TestARelayKnowsItsCircles(t *testing.T) {
 	a, b, c, x := keyOf(t, 1), keyOf(t, 2), keyOf(t, 3), keyOf(t, 4)
 	s, chain := chainOf(t, a, b, c)
 	_, foreign := chainOf(t, x, b)
-	r := New([]ident.CircleID{s.Circle()})
+	r := New([]ident.CircleID{s.Circle()}, 0)
 	forged := append(bytes.Clone(chain[1][:len(chain[1])-1]), chain[1][len(chain[1])-1]^1)
 	for name, bad := range map[string][][]byte{
 		"another circle": foreign, "nothing": nil, "garbage": {{1, 2, 3}}, "a forged change": {chain[0], forged}, "no beginning": chain[1:],
@@ -92,6 +92,39 @@ func TestARelayKnowsItsCircles(t *testing.T) {
 	}
 }
 
+// Rule: a circle has its bytes of a day, no more, and again the next day; another
+// circle does not pay for it.
+func TestACircleHasItsDay(t *testing.T) {
+	a, b, x := keyOf(t, 1), keyOf(t, 2), keyOf(t, 4)
+	s, chain := chainOf(t, a, b)
+	o, other := chainOf(t, x)
+	r := New([]ident.CircleID{s.Circle(), o.Circle()}, 1000)
+	for _, c := range [][][]byte{chain, other} {
+		if err := r.Learn(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Unix(1_800_000_000, 0)
+	may := func(at time.Time) bool { return r.MayPass(a.BoxID(), b.BoxID(), at) }
+	r.Passed(b.BoxID(), 999, now)
+	if !may(now) || r.Spent(a.BoxID(), now) {
+		t.Error("refused before the day was used up")
+	}
+	r.Passed(a.BoxID(), 1, now)
+	if may(now) || !r.Spent(b.BoxID(), now) || r.Spent(x.BoxID(), now) {
+		t.Error("not refused, or the other circle too")
+	}
+	next := now.Add(24 * time.Hour)
+	if !may(next) || r.Spent(a.BoxID(), next) {
+		t.Error("refused the next day")
+	}
+	for _, c := range r.Circles(func(ident.BoxID) bool { return false }) {
+		if c.Circle == s.Circle() && (c.Bytes != 1000 || c.Today != 0 || c.Refused != 1) {
+			t.Errorf("got %+v", c)
+		}
+	}
+}
+
 func FuzzRelayLearns(f *testing.F) {
 	k, err := ident.KeyFromSeed(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
@@ -104,7 +137,7 @@ func FuzzRelayLearns(f *testing.F) {
 		if wire.Unmarshal(b, &raw) != nil {
 			return
 		}
-		r := New([]ident.CircleID{s.Circle()})
+		r := New([]ident.CircleID{s.Circle()}, 0)
 		if r.Learn(raw) == nil && !r.Tenant(k.BoxID()) {
 			t.Fatal("a chain without its founder")
 		}
