@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim torture mutants powercuts clients phone name nat fire e2e bench fuzz image pins release smoke test-vm clean
+.PHONY: all build deb setup demo test check unit sim torture mutants powercuts clients phone name nat fire levels e2e bench fuzz image pins release smoke test-vm clean
 
 all: build
 
@@ -33,7 +33,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 
 # What computes in one goroutine alone has nothing to race with. The matrix of NATs, and
 # whatever tests leave out when they are -short, take too long under the race detector. Random circles are the simulation's, below.
-CLIENTS := cmd/redhen/clients cmd/redhen/phone cmd/redhen/nat cmd/redhen/name
+CLIENTS := cmd/redhen/clients cmd/redhen/phone cmd/redhen/nat cmd/redhen/name cmd/redhen/levels
 UNRACED := provision/p2ptest provision/qr provision/roster raftnode/catalog
 BOTH    := appliance/appliancetest raftnode raftnode/garbage raftnode/journal raftnode/manifest raftnode/raftlog
 unit: ## all packages, under the race detector; but for those whose clients are other programs
@@ -43,11 +43,11 @@ unit: ## all packages, under the race detector; but for those whose clients are 
 # Whole circles from random seeds: three houses and more, and two that give each other up;
 # fifty seeds of a story at a time, in memory where there is room for it.
 SIMTMP := $(shell [ -w /dev/shm ] && echo /dev/shm || echo /tmp)
-raftnodetest = cd raftnode && TMPDIR=$(SIMTMP) ../$(OUT)/raftnode.test -test.timeout 0
+raftnodetest = cd raftnode && TMPDIR=$(SIMTMP) ../$(OUT)/raftnode.test -test.timeout 2h
 define simulate
 	@$(GO) test -c -o $(OUT)/raftnode.test ./raftnode
 	@cd raftnode && for from in $$(seq 1 50 $(1)); do echo TestRandomCircles $$from TestRandomTwoHouses $$from; done | \
-	  TMPDIR=$(SIMTMP) xargs -P 2 -n 2 sh -c '../$(OUT)/raftnode.test -test.timeout 0 -test.run "^$$0\$$" -from $$1 -seeds 50'
+	  TMPDIR=$(SIMTMP) xargs -P 2 -n 2 sh -c '../$(OUT)/raftnode.test -test.timeout 30m -test.run "^$$0\$$" -from $$1 -seeds 50'
 	@echo "simulation: $(1) seeds of each story, all promises kept"
 endef
 
@@ -85,6 +85,9 @@ nat: ## real boxes in network namespaces behind the kernel's NAT; needs root
 fire: build ## the scripted fire, with real processes; N=20 repeats it
 	$(REDHEN) fire --times $(or $(N),1)
 
+levels: ## two releases in one circle: upgraded box by box under load, one goes back, and none afterwards
+	$(GO) test -count=1 -timeout 15m -v ./cmd/redhen/levels/ | grep -vE '^=== '
+
 bench: ## figures, one per line: name value unit
 	@$(GO) test -run '^$$' -bench . -benchtime 1s $(PKGS) | awk '/^Benchmark/ { for (i = 3; i < NF; i += 2) print $$1, $$i, $$(i+1) }'
 
@@ -106,7 +109,7 @@ release: ## the same, signed: KEY=file (openssl genpkey -algorithm ed25519), REL
 smoke: ## the image for PCs starts in QEMU, keeps what it has through a power cut
 	REDHEN_VM=smoke $(GO) test -count=1 -timeout 10m -run 'TestSmoke' -v ./images/vmtest/
 
-test-vm: ## all that virtual machines can show, 45 minutes at most
+test-vm: levels ## all that virtual machines can show, 45 minutes at most
 	REDHEN_VM=all $(GO) test -count=1 -p 1 -timeout 45m -v ./images/vmtest/ ./images/wifilab/
 
 clean:

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,7 @@ import (
 	"redhen/appliance/status"
 	"redhen/appliance/update"
 	"redhen/appliance/web"
+	"redhen/images/layout"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/provision/p2p/addrbook"
@@ -63,6 +65,9 @@ type Config struct {
 	Wifi   *Wifi          // nil = somebody else looks after the radio, or there is none
 	Panel  Panel          // screen and light; they are the caller's to close
 	Update *update.Config // where the box has its slots; nil: it has none
+	Canary time.Duration  // how long a release does well at a friend's before it is taken; 0 = update.Canary
+
+	LookForUpdates time.Duration // between two looks at what friends have; 0 = ten minutes
 
 	// What a machine gives, for tests that give it themselves.
 	Machine  fs.FS                                  // /sys and /proc, rooted at /; nil = the machine's
@@ -127,7 +132,7 @@ func Open(cfg Config) (*Appliance, error) {
 		return nil, err
 	}
 	a := &Appliance{cfg: cfg, log: cfg.Logger, unlock: func() {}, endBase: func() {}}
-	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openPublic, a.openUpdates, a.openDoors} {
+	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openPublic, a.checkLevel, a.openUpdates, a.openDoors} {
 		if err := open(); err != nil {
 			a.close()
 			return nil, err
@@ -265,12 +270,26 @@ func (a *Appliance) openPeople() (err error) {
 func (a *Appliance) openStart() *firstboot.Start {
 	cfg := firstboot.Config{
 		Data: seed.Path(filepath.Join(a.cfg.Dir, "seed.toml")), Circle: a.circle,
-		Self: a.self, News: a.node.News, Logger: a.log,
+		Self: a.self, News: a.node.News, Found: a.trouble(), Logger: a.log,
 	}
 	if a.cfg.Boot != "" {
 		cfg.Card = seed.Dir(a.cfg.Boot)
 	}
 	return firstboot.Open(cfg)
+}
+
+// trouble is what the start of the system found wrong, a sentence each.
+func (a *Appliance) trouble() (found []string) {
+	b, err := layout.ReadSmall(a.cfg.Machine, layout.Trouble[1:])
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.log.Warn("what the start found is not known", "err", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" {
+			found = append(found, line)
+		}
+	}
+	return found
 }
 
 // absolute is a path as the kernel's list of mounts has it, as well as can be told.
@@ -314,6 +333,8 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("diary", a.watch.Run(ctx)) })
 	group.Go(func() error { return ended("names", a.answerNames(ctx)) })
 	group.Go(func() error { return ended("update", a.followUpdates(ctx)) })
+	group.Go(func() error { return ended("level", a.followLevel(inner)) })
+	group.Go(func() error { return ended("updates of friends", a.takeFromFriends(ctx)) })
 	group.Go(func() error {
 		defer doorsClosed()
 		return ended("doors", a.serveDoors(ctx))

@@ -22,6 +22,7 @@ import (
 	"redhen/appliance/firstboot"
 	"redhen/appliance/passkey"
 	"redhen/appliance/web"
+	"redhen/images/layout"
 	"redhen/provision/ident"
 )
 
@@ -149,8 +150,12 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	})
 	mux.Handle("/dav", davDoor)
 	mux.Handle("/dav/", davDoor)
+	keepersOnly := a.keepersOnly()
 	if a.updater != nil {
-		mux.Handle("/update", a.updater.Door(a.keepersOnly()))
+		mux.Handle("/update", a.updater.Door(keepersOnly))
+	}
+	for _, request := range forKeepers() {
+		mux.Handle(request, keepersDoor(keepersOnly, a.localDoor()))
 	}
 	if keys, err := passkey.New(a.passkeys()); err != nil {
 		a.log.Error("passkeys", "err", err)
@@ -164,20 +169,42 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	return a.toPublicName(mux)
 }
 
+// forKeepers are the requests of the local door that the keeper of this box may send
+// from elsewhere, by name and password.
+func forKeepers() []string {
+	return []string{"GET /v1/box", "GET /v1/status", "GET /v1/diary", "GET /v1/cards", "POST /v1/gifts", "GET /v1/update", "POST /v1/update"}
+}
+
+// keepersDoor lets a keeper's program through, and no page of another site that has a
+// browser send what its keeper does not see.
+func keepersDoor(allowed func(http.ResponseWriter, *http.Request) bool, door http.Handler) http.Handler {
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if allowed(w, r) {
+			door.ServeHTTP(w, r)
+		}
+	}))
+}
+
 // localDoor is for programs on this machine that may open the socket.
 func (a *Appliance) localDoor() http.Handler {
-	return api.New(api.Config{
+	cfg := api.Config{
 		SetStrangers: a.SetStrangers, Naming: a,
 		Box: a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
-	})
+		Bakery: a.bakery(),
+	}
+	if a.updater != nil {
+		cfg.Updates = a.updater
+	}
+	return api.New(cfg)
 }
 
 // About is what this box says of itself.
 func (a *Appliance) About() api.Box {
 	b := api.Box{
 		ID: a.key.BoxID(), Pages: a.Addr(), Port: a.host.Port(), Addresses: a.host.Addrs(), ClaimCode: a.claimCode,
-		Paper: a.start.HasCode(), Start: api.StartOf(a.start.State()),
+		Paper: a.start.HasCode(), Start: api.StartOf(a.start.State()), Level: layout.Level,
 	}
+	b.Agreed, _, _ = a.circle.Formats() // zero where it is not known
 	r := a.circle.Roster()
 	if r == nil {
 		return b

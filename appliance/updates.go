@@ -15,9 +15,13 @@ import (
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/appliance/api"
+	"redhen/appliance/circle"
 	"redhen/appliance/dav"
 	"redhen/appliance/status"
 	"redhen/appliance/update"
+	"redhen/images/flash"
+	"redhen/images/layout"
 	"redhen/provision/ident"
 	"redhen/provision/onefile"
 	"redhen/provision/p2p"
@@ -40,8 +44,70 @@ func (a *Appliance) openUpdates() error {
 	}
 	cfg := *a.cfg.Update
 	cfg.Healthy, cfg.Log, cfg.Installed = a.healthy, a.log, a.rememberUpdate
+	cfg.Dir, cfg.Turn = filepath.Join(a.cfg.Dir, "update"), a.turn
+	cfg.Level = func() uint64 {
+		agreed, _, err := a.circle.Formats()
+		if err != nil {
+			a.log.Warn("formats of the circle", "err", err)
+			return layout.Level // what runs is not too old
+		}
+		return agreed
+	}
 	a.updater = update.New(cfg)
+	a.host.Handle(update.Protocol, p2p.Members, a.updater.Serve)
 	return nil
+}
+
+// turnFor is how long an update may take until another box may begin with one.
+const turnFor = 30 * time.Minute
+
+// turn takes the circle's one turn to update a box, or gives it back. Where the circle
+// cannot be asked, nobody else gets a turn either.
+func (a *Appliance) turn(ctx context.Context, take bool) error {
+	if !a.circle.Claimed() {
+		return nil
+	}
+	var until time.Time
+	if take {
+		until = time.Now().Add(turnFor)
+	}
+	ctx, end := context.WithTimeout(ctx, 10*time.Second)
+	defer end()
+	err := a.circle.BeginUpdate(ctx, until)
+	if errors.Is(err, circle.ErrAnotherUpdates) {
+		return err
+	}
+	if err != nil {
+		a.log.Warn("turn to update", "take", take, "err", err)
+	}
+	return nil
+}
+
+// takeFromFriends takes releases that did well at other boxes, until ctx ends.
+func (a *Appliance) takeFromFriends(ctx context.Context) error {
+	if a.updater == nil {
+		return nil
+	}
+	return a.updater.Follow(ctx, update.Friends{
+		InReach: a.inReach, Canary: a.cfg.Canary, Every: a.cfg.LookForUpdates,
+		Open: func(ctx context.Context, box ident.BoxID) (p2p.Stream, error) {
+			return a.host.Open(ctx, box, update.Protocol)
+		},
+		Pinned: func() bool {
+			wishes, err := a.circle.BoxWishes()
+			return err != nil || wishes.Pinned
+		},
+	})
+}
+
+// bakery writes cards for others from the slot that runs, nil where there is none.
+func (a *Appliance) bakery() api.Bakery {
+	cfg := a.cfg.Update
+	if cfg == nil {
+		return nil
+	}
+	running := cfg.Loader.Running()
+	return flash.Bakery{Disks: a.cfg.Machine, Own: flash.OwnOf(cfg.Running, running, cfg.Boot, cfg.Root(running), a.cfg.Dir)}
 }
 
 // followUpdates confirms the slot that runs, tells the diary what became of an update,
@@ -122,6 +188,14 @@ func (a *Appliance) sayUpdate(ctx context.Context, t tried) bool {
 		return err == nil && !trial && !about.Claimed // a fresh box has no diary
 	}
 	well := a.updater.Running().Number == t.Number
+	if !well {
+		if err := a.updater.NoteFailed(t.Number); err != nil {
+			a.log.Warn("release that did not do well", "err", err)
+		}
+	}
+	if wishes, err := a.circle.BoxWishes(); err == nil && wishes.Updating != 0 && a.circle.BeginUpdate(ctx, time.Time{}) != nil {
+		return false
+	}
 	key := fmt.Sprintf("%s %d", about.ID, t.Number)
 	return a.watch.Say(ctx, status.Updated(well, key, about.Name, about.House, t.Release)) == nil
 }
@@ -194,7 +268,7 @@ func (a *Appliance) keepersOnly() func(http.ResponseWriter, *http.Request) bool 
 		who, ok := auth.Authenticate(w.Header(), r)
 		if !ok {
 			w.WriteHeader(http.StatusUnauthorized)
-			io.WriteString(w, "An update is taken from the keeper of this box. Nothing was changed. Give the keeper's name and password.\n")
+			io.WriteString(w, "That is for the keeper of this box. Nothing was changed. Give the keeper's name and password.\n")
 			return false
 		}
 		if roster := a.circle.Roster(); roster != nil {
@@ -203,7 +277,7 @@ func (a *Appliance) keepersOnly() func(http.ResponseWriter, *http.Request) bool 
 			}
 		}
 		w.WriteHeader(http.StatusForbidden)
-		io.WriteString(w, "Only the keeper of this box may update it. Nothing was changed. Ask the keeper.\n")
+		io.WriteString(w, "That is for the keeper of this box alone. Nothing was changed. Ask the keeper.\n")
 		return false
 	}
 }

@@ -7,17 +7,23 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/status"
 	"redhen/appliance/update"
+	"redhen/board/boardtest"
 	"redhen/images/bundle"
 	"redhen/images/layout"
 	"redhen/images/slot"
+	"redhen/provision/pair"
 )
 
 // releaseKey signs the updates of these tests.
@@ -44,13 +50,16 @@ func newCard(t *testing.T) string {
 }
 
 // runSlot runs a box from a slot of a card, as a release.
-func runSlot(t *testing.T, dir, card string, s layout.Slot, number uint64) *box {
+func runSlot(t *testing.T, dir, card string, s layout.Slot, number uint64, change ...func(*Config)) *box {
 	t.Helper()
 	cfg := config(dir)
 	cfg.Update = &update.Config{
 		Loader: slot.NewUEFI(card, s), Running: layout.About{Board: layout.AMD64, Release: "0.1", Number: number, Level: 1},
 		Keys: []ed25519.PublicKey{releaseKey().Public().(ed25519.PublicKey)}, Boot: card,
 		Root: func(layout.Slot) string { return filepath.Join(card, "root") }, Every: 20 * time.Millisecond,
+	}
+	for _, c := range change {
+		c(&cfg)
 	}
 	a, err := Open(cfg)
 	if err != nil {
@@ -61,6 +70,15 @@ func runSlot(t *testing.T, dir, card string, s layout.Slot, number uint64) *box 
 	go func() { b.ended <- a.Run(ctx) }() // ends with the test
 	t.Cleanup(end)
 	return b
+}
+
+// tryOnce does what the boot loader does when it starts slot b on trial.
+func tryOnce(t *testing.T, card string) {
+	t.Helper()
+	dir := filepath.Join(card, layout.EntriesDir)
+	if err := os.Rename(filepath.Join(dir, "redhen-b+3.conf"), filepath.Join(dir, "redhen-b+2-1.conf")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // release is the update file of a release.
@@ -134,9 +152,7 @@ func TestKeeperUpdatesTheBox(t *testing.T) {
 	}
 	b.restarts(t)
 
-	if err := os.Rename(filepath.Join(card, layout.EntriesDir, "redhen-b+3.conf"), filepath.Join(card, layout.EntriesDir, "redhen-b+2-1.conf")); err != nil {
-		t.Fatal(err) // what the boot loader does
-	}
+	tryOnce(t, card)
 	b = runSlot(t, dir, card, layout.B, 11)
 	b.says(t, "hen at Mill Lane was updated to release 0.2.")
 	if trial, err := b.updater.OnTrial(); err != nil || trial {
@@ -179,6 +195,185 @@ func TestHealthAfterAnUpdate(t *testing.T) {
 	}
 	if err := b.healthy(t.Context()); !errors.Is(err, errAlone) {
 		t.Errorf("without its friend: %v, want errAlone", err)
+	}
+	b.stop(t)
+}
+
+// A keeper makes a gift at a box that runs from a card, from elsewhere in the house; what
+// is no card is not written to, and no page of another site can ask for it.
+func TestKeeperMakesGiftsByPassword(t *testing.T) {
+	b := runSlot(t, t.TempDir(), newCard(t), layout.A, 10)
+	b.found(t)
+	order := func(onto string) io.Reader {
+		return strings.NewReader(`{"house":"Oak Street","box":"oak","keeper":"ben","onto":"` + onto + `"}`)
+	}
+	if status, _, text := b.do(t, "GET", "/v1/cards", "", nil); status != 401 {
+		t.Errorf("a stranger: %d %s", status, text)
+	}
+	if status, _, text := b.do(t, "GET", "/v1/cards", password, nil); status != 200 || !strings.HasPrefix(text, "[") {
+		t.Errorf("cards: %d %s", status, text)
+	}
+	for onto, want := range map[string]string{"/dev/none": "Is the card in its reader?", "/perm/redhen/new.img": "is no card", "/dev/null": "neither a card nor a file"} {
+		if status, _, text := b.do(t, "POST", "/v1/gifts", password, order(onto)); status != 400 || !strings.Contains(text, want) {
+			t.Errorf("onto %s: %d %s", onto, status, text)
+		}
+	}
+	if open := b.Circle().Desk().Tickets(); len(open) != 0 {
+		t.Errorf("a gift that was not made left tickets: %+v", open)
+	}
+	if status, _, text := b.do(t, "POST", "/v1/gifts", password, order("")); status != 200 || !strings.Contains(text, "ticket = ") {
+		t.Errorf("a gift: %d %s", status, text)
+	}
+	if status, _, text := b.do(t, "POST", "/v1/found", password, strings.NewReader("{}")); status == 200 || strings.Contains(text, "sentence") {
+		t.Errorf("what is for this machine alone: %d %s", status, text)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+b.Addr()+"/v1/gifts", order(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("anna", password)
+	req.Header.Set("Origin", "http://elsewhere.example")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a page of another site: %s", resp.Status)
+	}
+	b.stop(t)
+}
+
+// joins brings a fresh box into the circle of another, in a house of its own.
+func (b *box) joins(t *testing.T, inviter *box) {
+	t.Helper()
+	ticket, err := inviter.Circle().Invite(pair.Terms{TTL: time.Hour, Waived: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.Circle().Join(t.Context(), ticket.Text(), circle.Place{House: "Oak Street", Box: "oak"}, circle.Person{Login: "ben", Password: password}, func(pair.Progress) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaits waits for something of real boxes.
+func awaits(t *testing.T, what string, wanted func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !wanted(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// A release that did well at the box whose keeper sent it goes on to a friend's box by
+// itself: not before the canary's time is over, not where it is pinned, and never while
+// another box is being updated.
+func TestAReleaseGoesFromFriendToFriend(t *testing.T) {
+	soon := func(c *Config) { c.Canary, c.LookForUpdates = 2*time.Second, 50*time.Millisecond }
+	dir, card := t.TempDir(), newCard(t)
+	hen := runSlot(t, dir, card, layout.A, 10, soon)
+	hen.found(t)
+	oakDir, oakCard := t.TempDir(), newCard(t)
+	oak := runSlot(t, oakDir, oakCard, layout.A, 10, soon)
+	oak.joins(t, hen)
+	awaits(t, "the boxes are linked", func() bool { return len(hen.inReach()) == 1 && len(oak.inReach()) == 1 })
+
+	if err := oak.turn(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, text := hen.do(t, "PUT", "/update", password, bytes.NewReader(release(t, 11))); status != 422 || !strings.Contains(text, "never are two at once") {
+		t.Fatalf("while another is being updated: %d %s", status, text)
+	}
+	if err := oak.turn(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, text := hen.do(t, "PUT", "/update", password, bytes.NewReader(release(t, 11))); status != 200 {
+		t.Fatalf("the keeper of the first: %d %s", status, text)
+	}
+	hen.restarts(t)
+	tryOnce(t, card)
+	hen = runSlot(t, dir, card, layout.B, 11, soon)
+	awaits(t, "the first hands it on", func() bool { _, ok := hen.updater.Offer(); return ok })
+	first, _ := hen.updater.Offer()
+	oak.restarts(t)
+	if age := time.Since(time.UnixMilli(first.Since)); age < 2*time.Second {
+		t.Errorf("the friend took it after %v", age)
+	}
+	tryOnce(t, oakCard)
+	oak = runSlot(t, oakDir, oakCard, layout.B, 11, soon)
+	oak.says(t, "oak at Oak Street was updated to release 0.2.")
+	awaits(t, "the friend hands it on", func() bool { _, ok := oak.updater.Offer(); return ok })
+	if second, _ := oak.updater.Offer(); second.Since != first.Since {
+		t.Errorf("the friend counts from %d, the first from %d", second.Since, first.Since)
+	}
+	awaits(t, "the turn is given back", func() bool { w, err := oak.circle.BoxWishes(); return err == nil && w.Updating == 0 })
+	hen.stop(t)
+	oak.stop(t)
+}
+
+// A keeper pins and postpones, and has a release come from an address; what is there may be
+// anything.
+func TestKeeperDecidesAboutUpdates(t *testing.T) {
+	b := runSlot(t, t.TempDir(), newCard(t), layout.A, 10)
+	b.found(t)
+	at := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/good":
+			w.Write(release(t, 11))
+		case "/picture":
+			io.WriteString(w, "\x89PNG, and no update at all, for sure")
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer at.Close()
+	order := func(text string) (int, string) {
+		status, _, said := b.do(t, "POST", "/v1/update", password, strings.NewReader(text))
+		return status, said
+	}
+	for _, c := range []struct{ order, want string }{
+		{`{"pin":true}`, `"pinned":true`}, {`{"pin":false,"hours":72}`, `"postponed":"20`}, {`{"hours":0}`, `"release":"0.1"`},
+		{`{"hours":5000}`, "90 days at most"}, {`{"from":"` + at.URL + `/none"}`, "No update came from that address"},
+		{`{"from":"file:///perm/redhen/box.key"}`, "No update came from that address"}, {`{"from":"` + at.URL + `/picture"}`, "no update file"},
+	} {
+		if status, said := order(c.order); status != 200 && status != 400 || !strings.Contains(said, c.want) {
+			t.Errorf("%s: %d %s", c.order, status, said)
+		}
+	}
+	if status, said := order(`{"from":"` + at.URL + `/good"}`); status != 200 {
+		t.Errorf("good: %d %s", status, said)
+	}
+	b.restarts(t)
+}
+
+// What the start of the system found wrong with the card is on the page of a fresh box,
+// and in the status of one that is in a circle.
+func TestTroubleOfTheStartIsShown(t *testing.T) {
+	const sentence = "The file system of this box has had errors."
+	cfg := config(t.TempDir())
+	machine := boardtest.Tree("pi4")
+	boardtest.Set(machine, layout.Trouble[1:], sentence+"\n\n")
+	cfg.Machine = machine
+	a, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	b := &box{a, end, make(chan error, 1)}
+	go func() { b.ended <- a.Run(ctx) }() // ends with the test
+	t.Cleanup(end)
+	if _, _, page := b.do(t, "GET", "/", "", nil); !strings.Contains(page, sentence) {
+		t.Errorf("the first page does not say so: %s", page)
+	}
+	b.found(t)
+	r, err := b.watch.Report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(r.Faults, func(f status.Fault) bool { return strings.Contains(f.What, sentence) }) {
+		t.Errorf("the status does not say so: %+v", r.Faults)
 	}
 	b.stop(t)
 }

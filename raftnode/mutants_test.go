@@ -36,11 +36,6 @@ var mutants = []mutant{{
 	before: "	if err := s.file.Sync(); err != nil {",
 	after:  "	sync := s.file.Sync\n	if mistaken(NAME) {\n		sync = func() error { return nil }\n	}\n	if err := sync(); err != nil {",
 }, {
-	name: "promise before the log is flushed", story: circles, file: "group.go",
-	before: "	w.Done = func(err error) {\n",
-	after: "	for _, r := range m.GetResponses() {\n		if mistaken(NAME) && r.GetTo() != uint64(g.id) {\n			g.send(r)\n		}\n	}\n" +
-		"	w.Done = func(err error) {\n",
-}, {
 	name: "skip the fsync of a chunk", story: circles, file: "chunk/chunk.go",
 	before: "	return name, file.Sync()",
 	after:  "	if mistaken(NAME) {\n		return name, nil\n	}\n	return name, file.Sync()",
@@ -68,19 +63,15 @@ var mutants = []mutant{{
 	after: "		if mistaken(NAME) && there {\n			t.putContent(e.Node, *t.op.Content)\n			e.Size, e.Version = t.op.Content.Size, t.w.ID\n" +
 		"			t.rewrite(e)\n			return t.at(Done, e)\n		}\n		return t.putBeside(e, at)",
 }, {
-	name: "forget what stood before", story: circles, file: "catalog/apply.go",
-	before: "	for _, id := range w.After {\n",
-	after:  "	for _, id := range w.After {\n		if mistaken(NAME) {\n			break\n		}\n",
-}, {
-	name: "fence off", story: two, file: "group.go",
+	name: "fence off", story: "TestMessagesThatNoBoxMaySendAreRefused", file: "group.go",
 	before: "m.GetTo() != uint64(g.id) {\n		return\n	}\n	if err := g.mayBe",
 	after:  "!mistaken(NAME) && m.GetTo() != uint64(g.id) {\n		return\n	}\n	m.To = proto.Uint64(uint64(g.id))\n	if err := g.mayBe",
 }, {
-	name: "promote with debt", story: circles, file: "reconcile.go",
+	name: "promote with debt", story: "TestOnlyAWholeReplicaIsPromoted", file: "reconcile.go",
 	before: "	if w := g.whole[id]; g.shard",
 	after:  "	if w := g.whole[id]; !mistaken(NAME) && g.shard",
 }, {
-	name: "let a voter go whose chunks nobody has", story: circles, file: "swap.go",
+	name: "let a voter go whose chunks nobody has", story: "TestAVoterStaysWhileItIsNeeded", file: "swap.go",
 	before: "	if g.shard == ident.CircleShard {\n		return true",
 	after:  "	if g.shard == ident.CircleShard || mistaken(NAME) {\n		return true",
 }, {
@@ -102,7 +93,7 @@ var mutants = []mutant{{
 	after: "func (s *Space) Barrier(ctx context.Context) error {\n	if mistaken(NAME) && s.here() != nil {\n		return nil\n	}\n" +
 		"	return s.n.barrier(ctx, s.id)\n}",
 }, {
-	name: "lose the vote on restart", story: circles, file: "raftlog/storage.go",
+	name: "lose the vote on restart", story: "TestAVoteOutlivesARestart", file: "raftlog/storage.go",
 	before: "	h := s.hard\n",
 	after:  "	h := s.hard\n	if mistaken(NAME) {\n		h.vote = 0\n	}\n",
 }, {

@@ -175,6 +175,7 @@ func TestMessagesThatNoBoxMaySendAreRefused(t *testing.T) {
 		"another's replica":   {third, &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: proto.Uint64(2), Term: proto.Uint64(1000)}},
 		"our own replica":     {third, &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: proto.Uint64(1), Term: proto.Uint64(1000)}},
 		"nobody's":            {third, &pb.Message{Type: pb.MsgHeartbeat.Enum(), Term: proto.Uint64(1000)}},
+		"to an older era":     {other, &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: proto.Uint64(2), Term: proto.Uint64(1000), To: proto.Uint64(99)}},
 		"transfer of a stage": {other, &pb.Message{Type: pb.MsgTransferLeader.Enum(), From: proto.Uint64(2), Term: proto.Uint64(1)}},
 	}
 	for name, b := range bad {
@@ -184,7 +185,9 @@ func TestMessagesThatNoBoxMaySendAreRefused(t *testing.T) {
 				var before, after raft.BasicStatus
 				n.do(func() { before = g.rn.BasicStatus() })
 				n.do(func() {
-					b.m.To = proto.Uint64(1)
+					if b.m.To == nil {
+						b.m.To = proto.Uint64(1)
+					}
 					g.step(b.from, b.m)
 				})
 				time.Sleep(time.Second)

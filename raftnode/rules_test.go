@@ -222,6 +222,36 @@ func TestOnlyAWholeReplicaIsPromoted(t *testing.T) {
 	})
 }
 
+// TestAVoteOutlivesARestart guards that who voted in a term knows it after a power cut.
+func TestAVoteOutlivesARestart(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		vote := func(b *raftnodetest.Box) (term, vote uint64) {
+			hs, _, err := b.Log.Shard(space).InitialState()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return hs.GetTerm(), hs.GetVote()
+		}
+		voted := 0
+		for _, b := range c.All() {
+			term, before := vote(b)
+			b.CutPower()
+			if err := b.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if again, after := vote(b); again != term || after != before {
+				t.Errorf("%s voted for %d in term %d, and for %d in term %d after a restart", b.Name, before, term, after, again)
+			}
+			if before != 0 {
+				voted++
+			}
+		}
+		if voted < 2 {
+			t.Errorf("%d of three have voted, and there is a leader", voted)
+		}
+	})
+}
+
 // TestASwapIsOneJointChange guards that a replacement never lowers the number of voters.
 func TestASwapIsOneJointChange(t *testing.T) {
 	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {

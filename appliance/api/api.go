@@ -31,6 +31,9 @@ type Box struct {
 	// Gift says that the box is kept by its giver until somebody receives it.
 	Gift  bool  `json:"gift,omitempty"`
 	Start Start `json:"start,omitzero"`
+	// Level is what this redhen reads at most, Agreed what the circle has agreed to keep.
+	Level  uint64 `json:"level,omitempty"`
+	Agreed uint64 `json:"agreed,omitempty"`
 }
 
 // Start is what the card asked of the box, and how far that is.

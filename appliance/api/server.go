@@ -36,15 +36,17 @@ type Spaces interface {
 	OwnersView(name string) (*space.FS, error)
 }
 
-// Config is what the interface shows. All fields are needed.
+// Config is what the interface shows. All fields are needed, but for Bakery and Updates.
 type Config struct {
-	Box    func() Box
-	Circle *circle.Circle
-	Home   Home
-	Status Status
-	Spaces Spaces
-	Care   Care
-	Drills Drills
+	Box     func() Box
+	Circle  *circle.Circle
+	Home    Home
+	Status  Status
+	Spaces  Spaces
+	Care    Care
+	Drills  Drills
+	Bakery  Bakery  // nil: the box does not run from a card
+	Updates Updates // nil: the same
 	// SetStrangers switches the help of strangers on or off.
 	SetStrangers func(on bool) error
 	Naming       Naming
@@ -87,6 +89,10 @@ func New(cfg Config) http.Handler {
 	handle("GET /v1/invites", s.invites)
 	handle("POST /v1/invites/box", s.inviteBox)
 	handle("POST /v1/gifts", s.gift)
+	handle("GET /v1/cards", s.cards)
+	handle("GET /v1/update", s.update)
+	handle("POST /v1/update", s.orderUpdate)
+	mux.HandleFunc("PUT /v1/update", s.takeUpdate)
 	handle("POST /v1/invites/account", s.inviteAccount)
 	handle("DELETE /v1/invites/{ticket}", s.revoke)
 	handle("POST /v1/waiting/{box}", s.approve)

@@ -71,6 +71,7 @@ type Circle struct {
 	desk *pair.Desk
 	told [32]byte // head of the roster that was remembered last; FollowMembers alone
 
+	settling sync.Mutex                   // one at a time changes the settings of this box
 	entering sync.Mutex                   // one at a time begins a circle or enters one
 	ahead    atomic.Pointer[roster.State] // told by others, and on its way to the directory here; nil: none
 	nudge    chan struct{}                // capacity 1: ahead changed

@@ -3,6 +3,7 @@ package circle
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"redhen/provision/ident"
 	"redhen/raftnode/directory"
@@ -53,4 +54,28 @@ func TestCopiesWanted(t *testing.T) {
 		t.Error("more than there may be")
 	}
 	w.wants("of nobody", w.SetCopies(ctx, "nobody", 2), "no-account")
+}
+
+// A box tells what it reads; an update takes the circle's one turn and gives it back.
+func TestWhatABoxTellsOfItsRelease(t *testing.T) {
+	w := founded(t)
+	ctx := t.Context()
+	if err := w.Reads(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
+	if agreed, told, err := w.Formats(); err != nil || agreed != 3 || told != 3 {
+		t.Errorf("agreed %d, told %d, %v", agreed, told, err)
+	}
+	if err := w.BeginUpdate(ctx, time.UnixMilli(15*60*1000)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.BoxWishes(); err != nil || got.Updating == 0 || got.Reads != 3 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := w.BeginUpdate(ctx, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.BoxWishes(); err != nil || got.Updating != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
 }

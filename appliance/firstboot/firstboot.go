@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,13 +31,14 @@ type Circle interface {
 
 var _ Circle = (*circle.Circle)(nil)
 
-// Config is what a Start works with. All but Card and Logger are needed.
+// Config is what a Start works with. All but Card, Found and Logger are needed.
 type Config struct {
 	Card   seed.Folder // the card's FAT partition; nil: there is none
 	Data   seed.Store  // where the settings are kept
 	Circle Circle
 	Self   func() roster.Box      // this box in the roster, zero while it is in no circle
 	News   func() <-chan struct{} // closed at the next change of the circle
+	Found  []string               // what the start of the system found wrong with the card, a sentence each
 	Logger *slog.Logger           // nil: none
 }
 
@@ -86,6 +88,7 @@ func Open(cfg Config) *Start {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Start{cfg: cfg, change: make(chan struct{})}
+	s.state.Problems = slices.Clone(cfg.Found)
 	if cfg.Card == nil {
 		var err error
 		if s.seed, err = seed.Load(cfg.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {

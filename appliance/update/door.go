@@ -38,6 +38,10 @@ func Explain(err error) string {
 		return "This update is too old for what the circle keeps by now." + kept + "Choose a newer one."
 	case errors.Is(err, ErrOnTrial):
 		return "The box has just been updated and is still making sure that all is well." + kept + "Try again in ten minutes."
+	case errors.Is(err, ErrAddress):
+		return "No update came from that address." + kept + "See whether the box has internet, and whether the address is right."
+	case errors.Is(err, ErrNotNow):
+		return "Another box of the circle is being updated just now, and never are two at once." + kept + "Try again in half an hour."
 	case errors.Is(err, ErrBusy):
 		return "Another update is being installed." + kept + "Wait until the box has restarted."
 	case errors.Is(err, context.Canceled):

@@ -36,6 +36,7 @@ var (
 	ErrLevel   = errors.New("the update does not understand what the circle keeps")
 	ErrOnTrial = errors.New("what runs is itself on trial")
 	ErrBusy    = errors.New("another update is being installed")
+	ErrNotNow  = errors.New("another box is being updated")
 )
 
 // ErrRestart ends Run after an update was installed: the box is to be put down, and
@@ -58,6 +59,11 @@ type Config struct {
 	// Installed is told of an update before it is tried, so that the restarted box knows
 	// of it; nil: nobody is.
 	Installed func(release string, number uint64) error
+	// Turn takes the circle's one turn to update a box, or gives it back. Its error says
+	// that another box is being updated; nil: nobody else is there.
+	Turn func(ctx context.Context, take bool) error
+	// Dir keeps the update file for friends; "": it is not kept.
+	Dir string
 	// Log is where what happens is told; nil: nowhere.
 	Log *slog.Logger
 	// Every is the pause between two looks at the health; 0: two seconds.
@@ -67,6 +73,7 @@ type Config struct {
 // Updater installs updates. It is safe for concurrent use.
 type Updater struct {
 	cfg     Config
+	shelf   shelf
 	busy    sync.Mutex    // held while one is installed
 	restart chan struct{} // one is installed; of room for one
 }
@@ -82,16 +89,19 @@ func New(cfg Config) *Updater {
 	if cfg.Installed == nil {
 		cfg.Installed = func(string, uint64) error { return nil }
 	}
+	if cfg.Turn == nil {
+		cfg.Turn = func(context.Context, bool) error { return nil }
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Every == 0 {
 		cfg.Every = 2 * time.Second
 	}
-	return &Updater{cfg: cfg, restart: make(chan struct{}, 1)}
+	return &Updater{cfg: cfg, shelf: shelf{cfg.Dir}, restart: make(chan struct{}, 1)}
 }
 
-// Here returns the Config of the running box without the last five fields. The error is
+// Here returns the Config of the running box without what the box adds. The error is
 // slot.ErrNoSlots on a computer that does not run from a card.
 func Here() (Config, error) {
 	l, err := slot.Open()
@@ -146,42 +156,83 @@ func (u *Updater) OnTrial() (bool, error) { return u.cfg.Loader.OnTrial() }
 // start at the next restart, which Run then asks for. With an error the box goes on as
 // before, now and after a restart. Explain puts the error into words.
 func (u *Updater) Install(ctx context.Context, r io.Reader) (layout.About, error) {
+	return u.install(ctx, r, 0)
+}
+
+// install installs what has done well somewhere since then, in milliseconds; 0: nowhere yet.
+func (u *Updater) install(ctx context.Context, r io.Reader, since int64) (fresh layout.About, err error) {
 	if !u.busy.TryLock() {
-		return layout.About{}, ErrBusy
+		return fresh, ErrBusy
 	}
 	defer u.busy.Unlock()
+	copied, copying := u.shelf.begin(), &lenient{}
+	if copied != nil {
+		defer u.shelf.drop(copied) // of what was kept nothing is left there
+		copying.w = copied
+		r = io.TeeReader(r, copying)
+	}
 	d, err := bundle.Open(&reader{ctx, r}, u.cfg.Keys...)
 	if err != nil {
-		return layout.About{}, err
+		return fresh, err
 	}
-	fresh := layout.About{Board: d.Board, Release: d.Release, Number: d.Number, Level: d.Level}
+	fresh = layout.About{Board: d.Board, Release: d.Release, Number: d.Number, Level: d.Level}
 	if err := u.mayInstall(fresh); err != nil {
 		return fresh, err
 	}
+	if err := u.cfg.Turn(ctx, true); err != nil {
+		return fresh, fmt.Errorf("%w: %w", ErrNotNow, err)
+	}
+	if err := u.write(d, fresh); err != nil {
+		return fresh, errors.Join(fmt.Errorf("install update: %w", err), u.cfg.Turn(context.WithoutCancel(ctx), false))
+	}
+	if copied != nil && copying.err == nil {
+		if err := u.shelf.keep(copied, fresh, since); err != nil {
+			u.cfg.Log.Warn("update is not kept for friends", "err", err)
+		}
+	}
+	select {
+	case u.restart <- struct{}{}:
+	default: // one waits already
+	}
+	return fresh, nil
+}
+
+// write fills the other slot, and then has it start.
+func (u *Updater) write(d *bundle.Reader, fresh layout.About) error {
 	to := u.cfg.Loader.Running().Other()
 	u.cfg.Log.Info("update begins", "release", fresh.Release, "slot", string(to))
 	if err := u.cfg.Loader.Clear(); err != nil {
-		return fresh, fmt.Errorf("install update: %w", err)
+		return err
 	}
 	if err := u.fill(d, to); err != nil {
-		return fresh, fmt.Errorf("install update: %w", err)
+		return err
 	}
 	if err := u.cfg.Installed(fresh.Release, fresh.Number); err != nil {
-		return fresh, fmt.Errorf("install update: %w", err)
+		return err
 	}
 	line := d.Lines.UEFI(to)
 	if _, pi := u.cfg.Loader.(*slot.Pi); pi {
 		line = d.Lines.Pi(to)
 	}
 	if err := u.cfg.Loader.Try(fresh.Release, line); err != nil {
-		return fresh, fmt.Errorf("install update: %w", err)
+		return err
 	}
 	u.cfg.Log.Info("update installed", "release", fresh.Release, "slot", string(to))
-	select {
-	case u.restart <- struct{}{}:
-	default: // one waits already
+	return nil
+}
+
+// lenient writes as long as that works: a copy that is not whole is only not kept.
+type lenient struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (l *lenient) Write(b []byte) (int, error) {
+	if l.err == nil {
+		_, l.err = l.w.Write(b)
 	}
-	return fresh, nil
+	return len(b), nil
 }
 
 // mayInstall judges an update by its list.

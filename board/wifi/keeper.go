@@ -18,6 +18,7 @@ const (
 	firstWait    = 30 * time.Second // before a network that refused is tried again
 	longestWait  = 5 * time.Minute
 	setupAfter   = time.Minute     // without a link, before the box opens a network of its own
+	setupGrace   = 5 * time.Second // that the page which people sent still answers them
 	setupLook    = 5 * time.Minute // after which it looks for the known ones again, while nobody is on it
 	seenAge      = time.Minute     // of what is in reach, while nothing is to be joined
 )
@@ -238,6 +239,7 @@ func (k *Keeper) open(ctx context.Context, networks []Network, s State) time.Dur
 		changed := k.cfg.Changed()
 		if !slices.Equal(networks, k.cfg.Networks()) {
 			k.asked = true
+			k.pause(ctx, setupGrace)
 			break
 		}
 		if k.cfg.Cabled() || len(networks) > 0 && time.Since(begin) >= setupLook && k.cfg.Setup.Guests() == 0 {
@@ -262,6 +264,16 @@ func (k *Keeper) open(ctx context.Context, networks []Network, s State) time.Dur
 	s.Setup = ""
 	k.set(s)
 	return 0
+}
+
+// pause waits, at most until ctx ends.
+func (k *Keeper) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }
 
 // setCountry tells the radio where it is, before it looks at channels that are not

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"sync"
@@ -58,11 +57,12 @@ func OpenRadio(helper Helper, log *slog.Logger) (radio Radio, name string, err e
 		c.Close()
 		return nil, "", fmt.Errorf("open wifi: %w", fs.ErrNotExist)
 	}
-	if err := up(all[i].Name); err != nil {
+	k := &kernel{helper: helper, log: log, client: c, ifi: all[i]}
+	if err := k.ready(); err != nil {
 		c.Close()
 		return nil, "", fmt.Errorf("switch on %s: %w", all[i].Name, err)
 	}
-	return &kernel{helper: helper, log: log, client: c, ifi: all[i]}, all[i].Name, nil
+	return k, all[i].Name, nil
 }
 
 // ours reports whether an interface is one to work with: also one that was the box's own
@@ -71,8 +71,8 @@ func ours(i *nl80211.Interface) bool {
 	return i.Name != "" && (i.Type == nl80211.InterfaceTypeStation || i.Type == nl80211.InterfaceTypeAP)
 }
 
-// up switches an interface on.
-func up(name string) error {
+// up switches an interface on, or off.
+func up(name string, on bool) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -85,7 +85,11 @@ func up(name string) error {
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr); err != nil {
 		return err
 	}
-	ifr.SetUint16(ifr.Uint16() | unix.IFF_UP)
+	flags := ifr.Uint16() &^ unix.IFF_UP
+	if on {
+		flags |= unix.IFF_UP
+	}
+	ifr.SetUint16(flags)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
 }
 
@@ -130,18 +134,24 @@ func lockOf(r nl80211.RSNInfo) Lock {
 	return Company
 }
 
-// ready has the interface be one that joins networks, and switched on: programs leave it
-// otherwise behind.
+// ready has the interface be one that joins networks, and switched on: a program that
+// was killed leaves it otherwise behind.
 func (k *kernel) ready() error {
 	if k.supplicant != nil {
 		return nil // it holds the interface
 	}
-	if i, err := net.InterfaceByIndex(k.ifi.Index); err == nil && i.Flags&net.FlagUp == 0 {
-		if err := k.setStation(); err != nil {
-			k.log.Debug("wifi mode", "err", err) // it is one already, mostly
+	all, err := k.client.Interfaces()
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(i *nl80211.Interface) bool {
+		return i.Index == k.ifi.Index && i.Type != nl80211.InterfaceTypeStation
+	}) {
+		if err := errors.Join(up(k.ifi.Name, false), k.setStation()); err != nil {
+			return err
 		}
 	}
-	return up(k.ifi.Name)
+	return up(k.ifi.Name, true)
 }
 
 // setStation has the interface join networks, and not be one.

@@ -121,12 +121,16 @@ func TestAFreshBoxOpensItsOwnNetwork(t *testing.T) {
 			t.Errorf("in reach: %s", got)
 		}
 		h.know(Network{SSID: "Home", Passphrase: "wrong horse"})
+		time.Sleep(setupGrace - time.Second)
+		if open, times := h.spot.is(); !open || times != 1 {
+			t.Error("the page that was sent gets no answer")
+		}
 		h.expect(t, k, 10*time.Second, true, "")
 		if k.State().Trouble != Refused {
 			t.Errorf("%+v", k.State())
 		}
 		h.know(home)
-		h.expect(t, k, 5*time.Second, false, "Home")
+		h.expect(t, k, 10*time.Second, false, "Home")
 		if _, times := h.spot.is(); times != 2 {
 			t.Errorf("opened %d times", times)
 		}

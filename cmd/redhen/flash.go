@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,15 +10,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"redhen/appliance/api"
-	"redhen/cmd/redhen/flash"
+	"redhen/appliance/update"
 	"redhen/images/card"
+	"redhen/images/flash"
 	"redhen/provision/onefile"
 	"redhen/provision/seed"
 )
 
 // flashFlags are the flags of redhen flash.
 type flashFlags struct {
-	image, settings                                   string
+	image, sum, settings                              string
 	circle, house, box, keeper, ticket, zone, country string
 	wifi                                              string
 	wifiOpen, wifiHidden, yes, anyDisk                bool
@@ -36,7 +38,8 @@ func (a *app) flashCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.image, "image", "", "the image: .img, or .img.xz")
+	flags.StringVar(&f.image, "image", "", "the image: .img or .img.xz, its address, or \"own\" for the system of the box on which this runs")
+	flags.StringVar(&f.sum, "sha256", "", "what an image from an address must be")
 	flags.StringVar(&f.settings, "settings", "", "file with settings, as redhen gift writes it")
 	flags.StringVar(&f.circle, "circle", "", "name of the circle to begin")
 	flags.StringVar(&f.house, "house", "", "name of the house that the box goes to")
@@ -68,7 +71,7 @@ func (a *app) flash(cmd *cobra.Command, to string, f flashFlags) error {
 	if err := a.agree(target, f.yes); err != nil {
 		return err
 	}
-	image, err := flash.Open(cmd.Context(), f.image)
+	image, err := a.image(cmd.Context(), f)
 	if err != nil {
 		return flashWords(err)
 	}
@@ -81,6 +84,21 @@ func (a *app) flash(cmd *cobra.Command, to string, f flashFlags) error {
 		what += " It has no settings: the box waits to be claimed on its page, http://redhen.local/."
 	}
 	return a.done("The card is written: %s. %s", target.Words, what)
+}
+
+// image opens the image that is to be written.
+func (a *app) image(ctx context.Context, f flashFlags) (*os.File, error) {
+	switch {
+	case flash.IsAddress(f.image):
+		return flash.Fetch(ctx, f.image, f.sum, a.tellProgress())
+	case f.image != "own":
+		return flash.Open(ctx, f.image)
+	}
+	here, err := update.Here()
+	if err != nil {
+		return nil, &flash.Refusal{Sentence: fmt.Sprintf("This machine does not run from a card, so there is nothing to write another from (%v). Nothing was changed. Name an image with --image.", err)}
+	}
+	return flash.OwnOf(here.Running, here.Loader.Running(), here.Boot, here.Root(here.Loader.Running()), a.state).Image(ctx)
 }
 
 // settings makes the seed of the flags, checked as the box will check it.

@@ -11,6 +11,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/api"
+	"redhen/images/flash"
 )
 
 // giftFlags are the flags of redhen gift.
@@ -18,6 +19,7 @@ type giftFlags struct {
 	order         api.GiftOrder
 	wifi, country string
 	open, hidden  bool
+	yes           bool
 	out, card     string
 }
 
@@ -25,9 +27,13 @@ func (a *app) giftCommand() *cobra.Command {
 	var f giftFlags
 	cmd := &cobra.Command{
 		Use: "gift", Short: "Make the settings of a box for a friend, who only plugs it in (a Wi-Fi's password on the input)", Args: cobra.NoArgs,
-		Long: "Make the settings of a box for a friend. Put the file onto the first partition of the box's card as redhen.toml.\nThe box then joins by itself when it is plugged in, within 30 days. The file holds a secret; the box wipes it.",
+		Long: "Make the settings of a box for a friend. Put the file onto the first partition of the box's card as redhen.toml.\nThe box then joins by itself when it is plugged in, within 30 days. The file holds a secret; the box wipes it.\nOr, at a box that runs from a card: name a card in its reader with --onto, and it is written from the box's own system.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := need(cmd, "house", "box", "keeper", "out"); err != nil {
+			wanted := []string{"house", "box", "keeper", "out"}
+			if f.order.Onto != "" {
+				wanted = wanted[:3]
+			}
+			if err := need(cmd, wanted...); err != nil {
 				return err
 			}
 			return a.gift(cmd, f)
@@ -42,6 +48,9 @@ func (a *app) giftCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.open, "wifi-open", false, "that Wi-Fi has no password")
 	cmd.Flags().BoolVar(&f.hidden, "wifi-hidden", false, "that Wi-Fi does not announce itself")
 	cmd.Flags().StringVar(&f.out, "out", "", "file for the settings; it must not exist")
+	cmd.Flags().StringVar(&f.order.Onto, "onto", "", "device of a card in the box's reader, such as /dev/sda; everything on it is lost")
+	cmd.Flags().BoolVar(&f.order.AnyDisk, "any-disk", false, "write to a disk that does not look like a card, too")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask before everything on that card is lost")
 	cmd.Flags().StringVar(&f.card, "card", "", "file for the gift card, a page to print; it must not exist")
 	return cmd
 }
@@ -65,17 +74,43 @@ func (a *app) gift(cmd *cobra.Command, f giftFlags) error {
 			return &usageError{fmt.Errorf("%s is there already: name a file that is not", name)}
 		}
 	}
+	if err := a.agree(flash.Target{Path: f.order.Onto, Device: f.order.Onto != "", Words: "in this box's reader"}, f.yes); err != nil {
+		return err
+	}
 	g, err := a.box().Gift(cmd.Context(), f.order)
 	if err != nil {
 		return err
 	}
 	for name, content := range map[string]string{f.out: g.Seed, f.card: g.Card} {
+		if content == "" {
+			continue // it is on the card
+		}
 		if err := writeNew(name, content); err != nil {
 			return &api.Error{Code: "no-file", Sentence: fmt.Sprintf("The gift could not be written: %v. The circle was not changed, but its invite %s is open. Take it back with redhen invite --revoke, then try again elsewhere.", err, g.Ticket)}
 		}
 	}
 	g.Seed, g.Card = f.out, f.card // secrets are in the files alone
 	return a.show(g, func(w io.Writer) { tellGift(w, f, g) })
+}
+
+func (a *app) cardsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "cards", Short: "The cards in this box's readers that redhen gift could write", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := a.box().Cards(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.show(list, func(w io.Writer) {
+				for _, c := range list {
+					fmt.Fprintf(w, "%s: %s\n", c.Device, c.Words)
+				}
+				if len(list) == 0 {
+					fmt.Fprintln(w, "There is none. Put a card into a reader of the box; one that is in use does not count.")
+				}
+			})
+		},
+	}
 }
 
 // writeNew writes a file for its owner only; none without a name.
@@ -92,7 +127,11 @@ func writeNew(name, content string) error {
 }
 
 func tellGift(w io.Writer, f giftFlags, g api.Gift) {
-	fmt.Fprintf(w, "The settings of %s are in %s: put that file onto the card of the box as redhen.toml.\n", f.order.Box, f.out)
+	if g.Written != "" {
+		fmt.Fprintf(w, "The card of %s is written and was read back: %s. Put it into the box.\n", f.order.Box, g.Written)
+	} else {
+		fmt.Fprintf(w, "The settings of %s are in %s: put that file onto the card of the box as redhen.toml.\n", f.order.Box, f.out)
+	}
 	fmt.Fprintf(w, "It must be plugged in by %s. Code for whoever it is for, on paper:\n\n    %s\n\n", g.Expires.Format("2 January"), g.Code)
 	if f.card != "" {
 		fmt.Fprintf(w, "The gift card to print is %s.\n", f.card)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -127,6 +128,9 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 	}
 	cfg.Update = a.slots()
 	box, err := appliance.Open(cfg)
+	if errors.Is(err, appliance.ErrTooOld) && f.http != "" {
+		a.showTooOld(ctx, f.http)
+	}
 	if err != nil {
 		return openWords(err, f)
 	}
@@ -143,6 +147,16 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 		return err
 	}
 	return restarted(box.Run(ctx), cfg.Update)
+}
+
+// showTooOld says on the pages why the box does not run, until ctx ends.
+func (a *app) showTooOld(ctx context.Context, at string) {
+	fmt.Fprintln(a.err, appliance.TooOldWords)
+	srv := &http.Server{Addr: at, Handler: appliance.TooOldPage(), ReadHeaderTimeout: 15 * time.Second}
+	defer context.AfterFunc(ctx, func() { srv.Close() })()
+	if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		fmt.Fprintln(a.err, "redhen:", err)
+	}
 }
 
 // openPanel takes over the screen and the light of this machine; off gives them back.
@@ -211,6 +225,8 @@ func openWords(err error, f runFlags) error {
 		return &api.Error{Code: code, Sentence: fmt.Sprintf(format, args...)}
 	}
 	switch {
+	case errors.Is(err, appliance.ErrTooOld):
+		return say("too-old", "%s", appliance.TooOldWords)
 	case errors.Is(err, appliance.ErrInUse):
 		return say("in-use", "A box runs on this state directory already. Nothing was changed. Use that one, or name another directory with --state.")
 	case errors.Is(err, p2p.ErrPortTaken):

@@ -48,7 +48,9 @@ func main() {
 	loadDrivers()
 	s.dataIsThere()
 	s.keepTrouble()
-	go s.guard() // ends with the box
+	s.setClock()
+	go noteClock() // ends with the box
+	go s.guard()   // the same
 	services := s.services()
 	log.Printf("up in %v, slot %s", time.Since(begin).Round(time.Millisecond), s.slot())
 	if err := gokrazy.SuperviseServices(services); err != nil {
@@ -82,6 +84,9 @@ func (s *system) services() []*gokrazy.Service {
 		return all
 	}
 	cmd := exec.Command(program, "run", "--state", layout.StateDir, "--http", ":80", "--boot", layout.BootDir, "--wifi")
+	if d := layout.PromoteOf(s.cmdline()); d > 0 {
+		cmd.Args = append(cmd.Args, "--promote-after", d.String())
+	}
 	cmd.Env = append(os.Environ(), "REDHEN_STATE="+layout.StateDir, "HOME="+layout.StateDir)
 	return append(all, gokrazy.NewService(cmd))
 }

@@ -123,6 +123,20 @@ func Cmdline(b Board, s Slot, consoles ...string) string {
 	return line
 }
 
+// Relined is a kernel's command line, made by Cmdline, for another slot.
+func Relined(line string, s Slot) string {
+	words := strings.Fields(line)
+	for i, w := range words {
+		switch guid, _, found := strings.Cut(w, "/PARTNROFF="); {
+		case found:
+			words[i] = fmt.Sprintf("%s/PARTNROFF=%d", guid, s.RootPart()-BootPart)
+		case strings.HasPrefix(w, slotParameter):
+			words[i] = slotParameter + string(s)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // SlotOf returns the slot that a kernel's command line names; of another system's, false.
 func SlotOf(cmdline string) (Slot, bool) {
 	v, ok := parameter(cmdline, slotParameter)

@@ -218,3 +218,22 @@ func TestBoards(t *testing.T) {
 		t.Error("the slots are not two")
 	}
 }
+
+func TestPromote(t *testing.T) {
+	for line, want := range map[string]time.Duration{
+		"": 0, "quiet " + PromoteLine(2*time.Second) + " ro": 2 * time.Second, "redhen.promote=-1s": 0, "redhen.promote=soon": 0,
+	} {
+		if got := PromoteOf(line); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
+	}
+}
+
+func TestAnotherSlotsLine(t *testing.T) {
+	for _, b := range Boards() {
+		line := Cmdline(b, B, "tty1", "ttyS0,115200") + " " + PatienceLine(time.Minute)
+		if got, want := Relined(line, A), Cmdline(b, A, "tty1", "ttyS0,115200")+" "+PatienceLine(time.Minute); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// Level is the highest level of formats that this redhen understands.
-const Level = 1
-
 // About is what an image says of itself, in AboutDir/AboutFile.
 type About struct {
 	Board   Board  `json:"board"`
@@ -57,20 +54,37 @@ func ReadSmall(root fs.FS, name string) ([]byte, error) {
 // kernel's command line does not say otherwise.
 const Patience = 5 * time.Minute
 
-// patienceParameter shortens it, in tests.
-const patienceParameter = "redhen.patience="
+// Parameters that tests shorten times with.
+const (
+	patienceParameter = "redhen.patience="
+	promoteParameter  = "redhen.promote="
+)
 
 // PatienceLine is a parameter for the kernel's command line.
 func PatienceLine(d time.Duration) string { return patienceParameter + d.String() }
 
 // PatienceOf returns the patience that a kernel's command line asks for.
 func PatienceOf(cmdline string) time.Duration {
-	if v, ok := parameter(cmdline, patienceParameter); ok {
-		if d, err := time.ParseDuration(v); err == nil && d > 0 {
-			return d
-		}
+	if d := duration(cmdline, patienceParameter); d > 0 {
+		return d
 	}
 	return Patience
+}
+
+// PromoteLine is a parameter for the kernel's command line: after how much unbroken
+// contact two houses decide together.
+func PromoteLine(d time.Duration) string { return promoteParameter + d.String() }
+
+// PromoteOf returns what a kernel's command line asks for, zero when it does not say.
+func PromoteOf(cmdline string) time.Duration { return duration(cmdline, promoteParameter) }
+
+// duration is the value of a parameter, zero when it is none or not above zero.
+func duration(cmdline, name string) time.Duration {
+	v, ok := parameter(cmdline, name)
+	if d, err := time.ParseDuration(v); ok && err == nil && d > 0 {
+		return d
+	}
+	return 0
 }
 
 // DiskNames are the names of a disk and its partitions.

@@ -1,6 +1,8 @@
 package vmtest
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +14,8 @@ import (
 	"redhen/provision/seed"
 )
 
-// TestFlashedCardStarts writes a card with the command that people use, and starts from it.
+// TestFlashedCardStarts writes a card with the command that people use, and starts from
+// it: its names are on the page, and its secrets off the card.
 func TestFlashedCardStarts(t *testing.T) {
 	need(t, layout.AMD64, "all")
 	dir := t.TempDir()
@@ -27,11 +30,35 @@ func TestFlashedCardStarts(t *testing.T) {
 	if s := settings(t, disk); s.House != "Mill Lane" || len(s.Wifi) != 1 || s.Wifi[0].Passphrase != "cluck cluck" {
 		t.Errorf("settings on the card: %+v", s)
 	}
+	if !holds(t, disk, "cluck cluck") {
+		t.Error("the card has no Wi-Fi password to begin with")
+	}
 	if err := os.Truncate(disk, cardSize); err != nil {
 		t.Fatal(err)
 	}
 	m := start(t, Config{Board: layout.AMD64, Disk: disk, Dir: dir})
-	answers(t, m, "/healthz", "ok")
+	answers(t, m, "/", "The card gives names to this box")
+	answers(t, m, "/claim", "Mill Lane")
+	m.Cut()
+	if holds(t, disk, "cluck cluck") {
+		t.Error("the Wi-Fi's password is still on the card")
+	}
+}
+
+// holds reports whether a text stands anywhere on the FAT of a card.
+func holds(t *testing.T, disk, text string) bool {
+	t.Helper()
+	f, err := os.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	x := layout.Part(layout.BootPart)
+	b, err := io.ReadAll(io.NewSectionReader(f, x.Start, x.Size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(b, []byte(text))
 }
 
 // settings reads the settings on a card.

@@ -106,7 +106,7 @@ func TestUpdates(t *testing.T) {
 	claim(t, m)
 	write(t, m, "before.txt", "kept before the updates")
 
-	good := u.make("good", 3, "", 2*time.Minute)
+	good := u.make("good", 3, "", 10*time.Minute)
 	refused(t, m, good)
 	for i, c := range []struct{ name, program string }{{"crashing", "crash"}, {"ill", "ill"}} {
 		b := u.make(c.name, uint64(i+1), c.program, 20*time.Second)
@@ -200,7 +200,7 @@ func TestPowerCutsDuringUpdate(t *testing.T) {
 	if err := Card(image(t, layout.AMD64), disk, cardSize); err != nil {
 		t.Fatal(err)
 	}
-	b := updates{t: t, dir: t.TempDir()}.make("good", 1, "", 2*time.Minute)
+	b := updates{t: t, dir: t.TempDir()}.make("good", 1, "", 10*time.Minute)
 	c := Config{Board: layout.AMD64, Disk: disk, Dir: dir}
 	m := start(t, c)
 	answers(t, m, "/", "Hello")

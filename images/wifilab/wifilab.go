@@ -17,8 +17,8 @@ const Ready = "the street is there"
 // Order is what the street is to do.
 type Order struct {
 	// Do is open, close: a network on Radio. scan: the names in reach. join, leave: the
-	// phone. lookup: the address of the name URL. get, post: a page. read: the box's file
-	// URL. log: what the box's program URL said.
+	// phone. lookup: the address of the name URL. get, post: a page. kill: the
+	// box's program of the name URL. read: the box's file URL. log: what the box's program URL said.
 	Do    string
 	Radio int               `json:",omitempty"`
 	SSID  string            `json:",omitempty"`

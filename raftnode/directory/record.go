@@ -118,7 +118,13 @@ type BoxSettings struct {
 	NoDrills bool `cbor:"6,keyasint,omitempty"`
 	// Leaving: the box is about to retire, and its copies move to others.
 	Leaving bool `cbor:"7,keyasint,omitempty"`
+	// Updating: the box installs a release and may be away until then, in milliseconds.
+	// No other box begins to meanwhile, since all of them hold the circle's own shard.
+	Updating int64 `cbor:"8,keyasint,omitempty"`
 }
+
+// MaxUpdating bounds how far ahead Updating may be, in milliseconds.
+const MaxUpdating = 60 * 60 * 1000
 
 // Invite lets whoever knows the secret behind Hash make one account.
 type Invite struct {

@@ -288,6 +288,36 @@ func TestFormatsRiseWhenEveryActiveBoxReadsThem(t *testing.T) {
 	}
 }
 
+// Rule: no two boxes update at once, and a clock that is wrong holds up nobody for long.
+func TestOneBoxUpdatesAtATime(t *testing.T) {
+	c, m := founded(t, 3)
+	const now, minute = int64(1_800_000_000_000), int64(60_000)
+	for i, step := range []struct {
+		by        member
+		at, until int64
+		want      Code
+	}{
+		{m[0], now, now + 15*minute, Done},
+		{m[0], now + minute, now + 15*minute, Done}, // the same again
+		{m[1], now + minute, now + 16*minute, Changed},
+		{m[1], now + minute, 0, Done}, // what is over is no turn
+		{m[1], now + 15*minute, now + 30*minute, Done},
+		{m[0], now + 16*minute, now + 31*minute, Changed},
+		{m[1], now + 17*minute, 0, Done},
+		{m[2], now + 17*minute, now + 32*minute, Done},
+		{m[2], now + 18*minute, 0, Done},
+		{m[2], now + 18*minute, now + 79*minute, Invalid},
+		{m[2], now + 1e11, now + 1e11 + minute, Done}, // a clock that is years ahead
+		{m[0], now + 19*minute, now + 34*minute, Done},
+	} {
+		c.now = step.at - 1
+		out := c.do(step.by, Command{SetBox: &SetBox{BoxSettings{Updating: step.until}}})
+		if out.Code != step.want {
+			t.Errorf("step %d: %q, want %q", i, out.Code, step.want)
+		}
+	}
+}
+
 func TestAPetitionGathersKeepers(t *testing.T) {
 	c, m := founded(t, 3)
 	whole := c.gone(m[2], m[0], m[1])

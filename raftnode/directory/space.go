@@ -93,9 +93,28 @@ func (s *SetPlacement) apply(t *txn) Code {
 }
 
 func (s *SetBox) apply(t *txn) Code {
+	if until := s.Settings.Updating; until > t.cmd.Time {
+		switch {
+		case until-t.cmd.Time > MaxUpdating:
+			return Invalid
+		case t.BoxSettings(t.cmd.By).Updating != until && t.anotherUpdates():
+			return Changed
+		}
+	}
 	t.put(boxKey(t.cmd.By), s.Settings)
 	t.raiseFormats(s.Settings.Reads)
 	return Done
+}
+
+// anotherUpdates reports whether some other box is in the middle of an update. What is
+// farther ahead than MaxUpdating was said by a clock that was wrong.
+func (t *txn) anotherUpdates() bool {
+	for _, b := range t.roster.Members() {
+		if left := t.BoxSettings(b.ID).Updating - t.cmd.Time; b.ID != t.cmd.By && left > 0 && left <= MaxUpdating {
+			return true
+		}
+	}
+	return false
 }
 
 // raiseFormats raises the format level to what every active box has said it reads.

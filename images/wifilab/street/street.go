@@ -11,7 +11,10 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -73,6 +76,8 @@ func (s *street) do(o wifilab.Order) (a wifilab.Answer) {
 		a.Names, err = s.names.LookupHost(context.Background(), o.URL)
 	case "get", "post":
 		err = s.ask(o, &a)
+	case "kill":
+		err = kill(o.URL)
 	case "read":
 		var b []byte
 		b, err = os.ReadFile("/proc/1/root" + o.URL)
@@ -243,6 +248,37 @@ func answer(c *http.Client, req *http.Request, a *wifilab.Answer) error {
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 256<<10))
 	a.Code, a.Location, a.Text = resp.StatusCode, resp.Header.Get("Location"), string(b)
 	return err
+}
+
+// kill kills a program of the box by its name, as if it had crashed.
+func kill(name string) error {
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return err
+	}
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return err
+	}
+	killed := 0
+	for _, dir := range all {
+		comm, _ := os.ReadFile(dir + "/comm") // it may have ended
+		if ns, _ := os.Readlink(dir + "/ns/net"); strings.TrimSpace(string(comm)) != name || ns == own {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			return err
+		}
+		killed++
+	}
+	if killed == 0 {
+		return fmt.Errorf("no %s runs at the box", name)
+	}
+	return nil
 }
 
 // boxLog is gokrazy's page about a program of the box, which only root of the box reaches.

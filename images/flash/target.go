@@ -57,6 +57,16 @@ func Look(root fs.FS, path string) (Target, error) {
 	return Target{}, refuse("%s is neither a card nor a file. Nothing was changed. Name the card's device, or a file.", path)
 }
 
+// Cards are the disks of this computer that a card could be written to; root is rooted at /.
+func Cards(root fs.FS) (all []Target) {
+	for _, d := range disk.List(root) {
+		if t, err := whole(root, "/dev/"+d.Name, d); err == nil {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 func newFile(path string) (Target, error) {
 	if strings.HasPrefix(filepath.Clean(path), "/dev/") {
 		return Target{}, refuse("There is no %s. Nothing was changed. Is the card in its reader?", path)
