@@ -243,7 +243,7 @@ func (a *Appliance) openPeople() (err error) {
 		a.air = &air{Appliance: a, begun: time.Now()}
 	}
 	a.host.UseRelays(a.cfg.Relays, a.circle.Chain)
-	a.home = home.New(home.Config{Key: a.key, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
+	a.home = home.New(home.Config{Key: a.key, Dir: a.cfg.Dir, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,
 		Strangers: a.host.Strangers, Relays: a.host.HeldRelays,
@@ -384,12 +384,15 @@ func (a *Appliance) Addr() string {
 }
 
 // atHome tells the status who is not at home.
-func (a *Appliance) atHome() (lost *status.Outcast, returns []status.Return) {
+func (a *Appliance) atHome() (lost *status.Outcast, returns []status.Return, parted *status.Parted) {
 	if o := a.home.Outcast(); o != nil {
 		lost = &status.Outcast{Since: o.Since, At: o.At}
 	}
 	for _, r := range a.home.Returns() {
 		returns = append(returns, status.Return{Box: r.Name, House: r.House, Since: r.Since})
 	}
-	return lost, returns
+	if p := a.home.Parted(); p != nil {
+		parted = &status.Parted{Since: p.Since, Here: p.Here, There: p.There, Picked: p.Picked}
+	}
+	return lost, returns, parted
 }

@@ -134,7 +134,7 @@ func TestABoxBringsOnlyItsOwn(t *testing.T) {
 	}{
 		{"own write", me, write, true},
 		{"own command", me, command, true},
-		{"write of another", other, write, false},
+		{"write of another, from a branch", other, write, true},
 		{"command of another", other, command, false},
 		{"write to the circle", me, swap(write, func(c *settleCall) { c.Shard = ident.CircleShard }), false},
 		{"command to a space", me, swap(command, func(c *settleCall) { c.Shard = 9 }), false},

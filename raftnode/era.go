@@ -179,13 +179,15 @@ func (r *replica) enterEra(note eraNote) error {
 		return err
 	}
 	index, term := r.state.Applied()
-	next := members{
+	mem := members{
 		conf:  &pb.ConfState{Voters: []uint64{uint64(note.New)}},
 		boxes: map[ident.ReplicaID]ident.BoxID{note.New: r.n.cfg.Box},
 		era:   note.Era,
 	}
-	err = r.state.Apply(index+1, max(term, hs.GetTerm())+1, func(tx kv.Writer) error {
-		if err := next.write(tx); err != nil || note.Command == nil {
+	// No term of one side is one of another that began an era from the same log.
+	next := 1 + uint64(note.New)%(1<<24)
+	err = r.state.Apply(index+1, max(term, hs.GetTerm())+next, func(tx kv.Writer) error {
+		if err := mem.write(tx); err != nil || note.Command == nil {
 			return err
 		}
 		c, err := directory.DecodeCommand(note.Command)
@@ -199,7 +201,7 @@ func (r *replica) enterEra(note eraNote) error {
 		return err
 	})
 	if err == nil {
-		r.members.Store(&next)
+		r.members.Store(&mem)
 	}
 	return err
 }

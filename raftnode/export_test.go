@@ -66,6 +66,13 @@ func (n *Node) Needed(ctx context.Context) (map[chunk.Hash]bool, error) {
 	return needed, err
 }
 
+// NeededNow is Needed with what Forget leaves out.
+func (n *Node) NeededNow(ctx context.Context) (map[chunk.Hash]bool, error) {
+	needed := map[chunk.Hash]bool{}
+	err := n.needed(ctx, func(h chunk.Hash) { needed[h] = true })
+	return needed, err
+}
+
 // InterruptTakeover does so many steps of a takeover and leaves it there, as a power
 // cut would. It returns how many there are.
 func (n *Node) InterruptTakeover(ctx context.Context, lost []ident.BoxID, sign func(directory.View) (roster.Change, error), steps int) (int, error) {
@@ -90,4 +97,28 @@ func (n *Node) InterruptTakeover(ctx context.Context, lost []ident.BoxID, sign f
 	done := make(chan error, 1)
 	g.rep.work.put(func() { done <- inOrder(all[:min(steps, len(all))]) })
 	return len(all), <-done
+}
+
+// InterruptWay does so many steps of giving way, as the box's next start would, and
+// leaves it there. It returns how many there are.
+func InterruptWay(cfg Config, steps int) (int, error) {
+	n, err := newNode(cfg)
+	if err != nil {
+		return 0, err
+	}
+	defer n.end()
+	b, err := onefile.Read(n.wayPath(), maxWay)
+	var w way
+	if err == nil {
+		err = wire.Unmarshal(b, &w)
+	}
+	if err != nil {
+		return 0, err
+	}
+	all, err := n.waySteps(w)
+	if err == nil {
+		err = inOrder(all[:min(steps, len(all))])
+	}
+	n.close()
+	return len(all), err
 }

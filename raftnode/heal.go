@@ -91,9 +91,10 @@ func (n *Node) serveState(ctx context.Context, from ident.BoxID, s transport.Str
 	}
 }
 
-// mayHold reports whether a box has to do with a shard: it may fetch its state.
+// mayHold reports whether a box may fetch a shard's state: to hold it, or to compare it
+// with a branch that it brings home. It may read the shard from here anyway.
 func (n *Node) mayHold(rep *replica, box ident.BoxID) bool {
-	return rep.shard == ident.CircleShard || rep.members.Load().replicaOf(box) != 0 || slices.Contains(n.holders(rep.shard), box)
+	return rep.shard == ident.CircleShard || n.active(box) || rep.members.Load().replicaOf(box) != 0
 }
 
 // offerState offers a copy of the state that has at least an index: the last one

@@ -119,6 +119,8 @@ type Node struct {
 	ended    bool
 	heard    map[ident.BoxID]time.Time // of the last beat
 
+	branches []*branch // states that were put aside and are not home yet
+
 	care care
 
 	turn      atomic.Uint64 // to take turns, and to tell tries apart
@@ -132,6 +134,24 @@ type Node struct {
 
 // Open reads what the box has on disk. Nothing moves before Run.
 func Open(cfg Config) (*Node, error) {
+	n, err := newNode(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err = n.openAll(); err == nil {
+		err = n.openCare()
+	}
+	if err != nil {
+		n.end()
+		n.close()
+		return nil, err
+	}
+	n.serve()
+	return n, nil
+}
+
+// newNode returns a Node that has not looked at its disk.
+func newNode(cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -165,25 +185,16 @@ func Open(cfg Config) (*Node, error) {
 	n.beats = newBeats(n)
 	var err error
 	n.exchange, err = exchange.New(exchange.Config{Net: cfg.Net, Chunks: cfg.Chunks, Logger: cfg.Logger, Now: cfg.Now})
-	if err != nil {
-		return nil, err
-	}
-	if err = n.openAll(); err == nil {
-		err = n.openCare()
-	}
-	if err != nil {
-		n.end()
-		n.close()
-		return nil, err
-	}
-	n.serve()
-	return n, nil
+	return n, err
 }
 
 // openAll opens the replicas and the journals found on disk.
 func (n *Node) openAll() error {
 	dir := filepath.Join(n.cfg.Dir, "shards")
 	if err := errors.Join(vfs.OS{}.MkdirAll(dir), n.cfg.FS.MkdirAll(n.journalDir())); err != nil {
+		return fmt.Errorf("open node: %w", err)
+	}
+	if err := n.resumeWay(); err != nil {
 		return fmt.Errorf("open node: %w", err)
 	}
 	files, err := os.ReadDir(dir)
@@ -199,6 +210,9 @@ func (n *Node) openAll() error {
 				return err
 			}
 		}
+	}
+	if err := n.openBranches(); err != nil {
+		return err
 	}
 	if err := n.openJournals(); err != nil {
 		return err
@@ -245,6 +259,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.followCircle()
 	n.resumeJournals()
 	n.spawn(n.keepPlanning)
+	n.spawn(n.bringBranches)
 	n.takeCare()
 	return n.loop(ctx)
 }
@@ -480,6 +495,11 @@ func (n *Node) close() {
 	for _, rep := range n.replicas {
 		if err := rep.state.Close(); err != nil {
 			n.log.Warn("close state", "shard", rep.shard, "err", err)
+		}
+	}
+	for _, b := range n.branches {
+		if err := b.state.Close(); err != nil {
+			n.log.Warn("close branch", "shard", b.shard, "err", err)
 		}
 	}
 	n.mu.Lock()

@@ -67,8 +67,10 @@ type world struct {
 	mu    sync.Mutex // guards what follows
 	kept  []keptWrite
 	burnt map[string]bool
-	lost  map[string]uint64 // the last life of which a box's disk may have lost something
 	calls int               // operations begun, for the names of files
+	forks int               // how often both houses went on alone; the registers are others afterwards
+	apart bool              // they do now: reads and writes of two sides are not linearizable
+	lost  map[string]uint64 // the last life of which a box's disk may have lost something
 }
 
 // keptWrite is a write that somebody was told is kept.
@@ -181,7 +183,7 @@ func (w *world) act(rng *rand.Rand, b *raftnodetest.Box) {
 	defer cancel()
 	w.mu.Lock()
 	w.calls++
-	n := w.calls
+	n, forks, apart := w.calls, w.forks, w.apart
 	w.mu.Unlock()
 	switch k := rng.IntN(20); {
 	case k < 6:
@@ -194,10 +196,11 @@ func (w *world) act(rng *rand.Rand, b *raftnodetest.Box) {
 		_, _, _ = b.Move(ctx, w.space, fmt.Sprintf("k%d", rng.IntN(6)), fmt.Sprintf("moved-%d", n)) // nothing may get lost by it
 	case k < 13:
 		w.audit(ctx, b)
+	case apart:
 	case k < 17:
-		w.readRegister(ctx, b, rng.IntN(2))
+		w.readRegister(ctx, b, 2*forks+rng.IntN(2))
 	default:
-		w.writeRegister(ctx, b, rng.IntN(2), n)
+		w.writeRegister(ctx, b, 2*forks+rng.IntN(2), n)
 	}
 }
 

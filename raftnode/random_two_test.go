@@ -66,7 +66,11 @@ func runTwo(t *testing.T, seed uint64) {
 			w.oneOf2(faultsTogether, w.anyOne(), w.anyOne())
 		}
 		w.healAll()
-		w.loseEachOther()
+		if w.rng.IntN(8) == 0 {
+			w.giveEachOtherUp()
+		} else {
+			w.loseEachOther()
+		}
 	}
 	w.healAll()
 	time.Sleep(5 * time.Second)
@@ -108,6 +112,57 @@ func (w *world) loseEachOther() {
 	}
 }
 
+// giveEachOtherUp is an episode in which both go on alone, until one is to go on for both.
+func (w *world) giveEachOtherUp() {
+	time.Sleep(w.upTo(5 * time.Second))
+	standing := w.standing()
+	i := w.rng.IntN(2)
+	left, lost := standing[1-i], standing[i]
+	w.c.Mesh.Partition([]ident.BoxID{lost.Key.BoxID()})
+	w.inTwo(true)
+	time.Sleep(45 * time.Second) // whoever is in the middle of something gives up
+	w.giveUp(left, lost)
+	time.Sleep(w.upTo(10 * time.Second))
+	w.giveUp(lost, left)
+	time.Sleep(w.upTo(20 * time.Second))
+	if w.rng.IntN(3) == 0 {
+		lost.Crash()
+		time.Sleep(w.upTo(3 * time.Second))
+		w.start(lost)
+	}
+	w.c.Mesh.Heal()
+	time.Sleep(w.upTo(5 * time.Second))
+	until(w.T, w.ctx, lost.Name+" gives way", func() bool {
+		w.start(lost)
+		ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+		defer cancel()
+		err := w.c.GiveWay(ctx, lost.Name)
+		if err != nil {
+			w.Logf("give way: %v", err)
+		}
+		return err == nil
+	})
+	if w.rng.IntN(3) == 0 { // the line goes again, or the power
+		w.c.Mesh.Partition([]ident.BoxID{lost.Key.BoxID()})
+		time.Sleep(w.upTo(3 * time.Second))
+		lost.Crash()
+		time.Sleep(w.upTo(3 * time.Second))
+		w.c.Mesh.Heal()
+		w.start(lost)
+	}
+	w.togetherAgain()
+	until(w.T, w.ctx, "the branch is home", func() bool { return len(branchesAt(w.T, lost)) == 0 })
+	w.inTwo(false)
+}
+
+func (w *world) inTwo(apart bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.apart = apart; !apart {
+		w.forks++
+	}
+}
+
 func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.rng.Int64N(int64(d))) }
 
 // giveUp has the keeper of one box go on without the other.
@@ -116,7 +171,7 @@ func (w *world) giveUp(left, lost *raftnodetest.Box) {
 		w.start(left)
 		return left.TakeOver(w.ctx, lost.Key.BoxID()) == nil
 	})
-	waitVoters(w.T, w.ctx, w.c, w.space, 1)
+	until(w.T, w.ctx, left.Name+" decides alone", func() bool { return shardAt(w.T, w.ctx, left, w.space).Leads })
 }
 
 func (w *world) comeHome(lost *raftnodetest.Box) {

@@ -18,12 +18,13 @@ import (
 
 // The kinds of roots of the garbage collection, and the order in which they are
 // read: a content goes from an upload to a write that waits, to a log, to a catalog,
-// so who reads in this order misses none that moves on. (A lease is looked at by
-// package garbage itself; what comes to be needed later is rescued by whoever finds
-// the chunk here.) Whatever else is to keep chunks, such as an era that is not merged
-// yet, belongs into this list.
+// so who reads in this order misses none that moves on. A branch
+// goes into journals. (A lease is looked at by package garbage itself; what comes to be
+// needed later is rescued by whoever finds the chunk here.) Whatever else is to keep
+// chunks belongs into this list.
 const (
 	rootUploads  = "uploads"
+	rootBranches = "branches"
 	rootJournals = "journals"
 	rootLogs     = "logs"
 	rootCatalogs = "catalogs"
@@ -48,6 +49,9 @@ func (n *Node) neededBut(ctx context.Context, forgets string, tell func(chunk.Ha
 		return tell
 	}
 	n.care.uploads.each(of(rootUploads))
+	if err := n.neededByBranches(ctx, of(rootBranches)); err != nil {
+		return fmt.Errorf("%s: %w", rootBranches, err)
+	}
 	if err := n.neededByJournals(ctx, of(rootJournals)); err != nil {
 		return fmt.Errorf("%s: %w", rootJournals, err)
 	}
@@ -144,8 +148,12 @@ func contentOf(e *pb.Entry) *manifest.Content {
 
 // neededByCatalog tells what files, their older versions and what was removed need.
 func (r *replica) neededByCatalog(ctx context.Context, tell func(chunk.Hash)) error {
+	return r.n.neededByState(ctx, r.state, tell)
+}
+
+func (n *Node) neededByState(ctx context.Context, state *kv.Store, tell func(chunk.Hash)) error {
 	var listed []manifest.Content // walked later: a look at the state should be short
-	err := r.state.View(func(rd kv.Reader) error {
+	err := state.View(func(rd kv.Reader) error {
 		for c := range (catalog.View{Reader: rd}).Contents() {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -163,7 +171,7 @@ func (r *replica) neededByCatalog(ctx context.Context, tell func(chunk.Hash)) er
 		return err
 	}
 	for _, c := range listed {
-		if err := r.n.walk(ctx, &c, tell); err != nil {
+		if err := n.walk(ctx, &c, tell); err != nil {
 			return err
 		}
 	}

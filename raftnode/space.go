@@ -263,6 +263,7 @@ func (n *Node) openJournals() error {
 			return fmt.Errorf("journal of space %s: %w", id, err)
 		}
 		for _, w := range s.journal.Pending() {
+			w.Floor = 0 // it was true where the write was accepted: perhaps on a branch
 			s.pending = append(s.pending, newPending(w, true))
 		}
 	}

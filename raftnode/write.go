@@ -291,8 +291,15 @@ func (s *Space) waitFor(life context.Context, p *pending) bool {
 }
 
 // offer sends a write once: chunks first, then the write.
+//
+// A power cut may bring a write back that an earlier run saw settled, and of which
+// all is garbage since: it is offered without its chunks, so that the state, which
+// remembers it, can say so. To a state that does not, it is nothing without them.
 func (s *Space) offer(ctx context.Context, w catalog.Write) (result, error) {
 	holders, err := s.spread(ctx, w.Op.Content)
+	if errors.Is(err, chunk.ErrMissing) && w.ID.Inc != s.n.boot {
+		holders, err = nil, nil
+	}
 	if err != nil {
 		return result{}, err
 	}

@@ -223,6 +223,13 @@ type Takeover struct {
 	Password string   `json:"password"`
 }
 
+// Keep picks the side that goes on, where two went on alone, by one of its houses.
+type Keep struct {
+	House    string `json:"house"`
+	Keeper   string `json:"keeper"`
+	Password string `json:"password"`
+}
+
 // Agreed is what became of Gone.
 type Agreed struct {
 	More int `json:"more"` // keepers who must say the same before it counts

@@ -188,6 +188,11 @@ func (c *Client) TakeOver(ctx context.Context, k Takeover) error {
 	return c.ask(ctx, "POST", "/v1/takeover", k, nil)
 }
 
+// Keep picks the side that goes on, where two went on alone.
+func (c *Client) Keep(ctx context.Context, k Keep) error {
+	return c.ask(ctx, "POST", "/v1/keep", k, nil)
+}
+
 // Accounts lists the people of the circle.
 func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
 	return got[[]Account](ctx, c, "GET", "/v1/accounts", nil)

@@ -42,6 +42,9 @@ func explain(err error) (*Error, int) {
 	if errors.Is(err, home.ErrNotWaiting) {
 		err = pair.ErrNotPending
 	}
+	if w, ok := home.Explain(err); ok {
+		return &Error{w.Code, w.Sentence}, http.StatusConflict
+	}
 	if w, ok := circle.Explain(err); ok {
 		return &Error{w.Code, w.Sentence}, http.StatusConflict
 	}

@@ -203,6 +203,18 @@ func (s *server) waiting(name string) (found ident.BoxID, back bool, err error) 
 	return found, back, nil
 }
 
+func (s *server) keep(r *http.Request) (any, error) {
+	var k Keep
+	if err := decode(r, &k); err != nil {
+		return nil, err
+	}
+	key, err := s.Circle.KeeperKey(r.Context(), k.Keeper, k.Password)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.Home.Keep(k.House, key)
+}
+
 func (s *server) takeover(r *http.Request) (any, error) {
 	var k Takeover
 	if err := decode(r, &k); err != nil {

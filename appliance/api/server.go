@@ -58,6 +58,7 @@ type Home interface {
 	Returns() []home.Return
 	LetIn(ctx context.Context, box ident.BoxID) error
 	Refuse(box ident.BoxID) error
+	Keep(house string, key ident.Key) error
 }
 
 var _ Home = (*home.Home)(nil)
@@ -102,6 +103,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("POST /v1/retire", s.retire)
 	handle("DELETE /v1/retire", s.stay)
 	handle("POST /v1/takeover", s.takeover)
+	handle("POST /v1/keep", s.keep)
 	handle("GET /v1/accounts", s.accounts)
 	handle("POST /v1/accounts", s.addAccount)
 	handle("DELETE /v1/accounts/{login}", s.removeAccount)

@@ -98,7 +98,7 @@ func (c *Circle) tellHost() error {
 	if r == nil {
 		return nil
 	}
-	if ahead := c.ahead.Load(); ahead != nil && ahead.Len() > r.Len() {
+	if ahead := c.ahead.Load(); ahead != nil && (ahead.Len() > r.Len() || roster.Compare(ahead, r) == roster.Forked) {
 		r = ahead
 	}
 	if err := c.cfg.Host.SetDeparted(departed(r)); err != nil {

@@ -58,6 +58,15 @@ func (c *Circle) TakeOver(ctx context.Context, houses []string, keeper, password
 	return err
 }
 
+// KeeperKey opens the key of a keeper with their password.
+func (c *Circle) KeeperKey(ctx context.Context, keeper, password string) (ident.Key, error) {
+	acc, err := c.Account(keeper)
+	if err != nil {
+		return ident.Key{}, err
+	}
+	return c.cfg.Accounts.KeeperKey(ctx, acc.ID, password)
+}
+
 // boxesOf returns the active boxes of the houses, ascending; the account must be the
 // keeper of this box, which stands elsewhere.
 func (c *Circle) boxesOf(houses []string, keeper ident.AccountID) (boxes []ident.BoxID, err error) {

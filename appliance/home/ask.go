@@ -46,14 +46,20 @@ func (h *Home) lookAround(ctx context.Context) error {
 
 // ask hears the news of one box, and goes home if it is there.
 func (h *Home) ask(ctx context.Context, box ident.BoxID, mine *roster.State) error {
-	then, admit := mine, []byte(nil)
+	then, admit, giveWay := mine, []byte(nil), false
 	for range maxRounds {
-		r, err := h.exchange(ctx, box, call{mine.Circle(), then.Len(), then.Head(), admit})
+		r, err := h.exchange(ctx, box, call{Circle: mine.Circle(), Len: then.Len(), Head: then.Head(), Admit: admit, Pick: h.picked()})
 		switch {
 		case err != nil:
 			return err
-		case r.Forked:
+		case r.Forked && then != mine:
 			return errForked
+		case r.Forked:
+			if then, err = h.meet(ctx, box, mine); err != nil {
+				return err
+			}
+			giveWay = true
+			continue
 		case len(r.News) > 0:
 			if then, err = extend(then, r); err != nil {
 				return err
@@ -64,7 +70,9 @@ func (h *Home) ask(ctx context.Context, box ident.BoxID, mine *roster.State) err
 		switch {
 		case self.Status == roster.StatusStolen:
 			return errStolen
-		case then.Active(self.ID) && then.Era() == mine.Era() && self.Rev == h.revOf(mine):
+		case giveWay && then.Active(self.ID):
+			return h.leaveBranch(ctx, then, r)
+		case !giveWay && then.Active(self.ID) && then.Era() == mine.Era() && self.Rev == h.revOf(mine):
 			return errNoNews // an ordinary lag: the circle's shard brings it
 		case then.Active(self.ID):
 			return h.goHome(ctx, then, r)
@@ -126,6 +134,21 @@ func (h *Home) goHome(ctx context.Context, r *roster.State, at reply) error {
 	}
 	h.setOutcast(nil)
 	h.log.Info("home again", "era", r.Era())
+	return nil
+}
+
+// leaveBranch has this side of the circle come home to the other: the box starts anew.
+func (h *Home) leaveBranch(ctx context.Context, r *roster.State, at reply) error {
+	if at.Replica == 0 {
+		return errors.New("a member without a place")
+	}
+	h.cfg.Ahead(r)
+	if err := h.cfg.Node.GiveWay(ctx, at.Replica, at.Boxes); err != nil {
+		return err
+	}
+	h.setOutcast(nil)
+	h.setParted(nil)
+	h.log.Info("the other side goes on", "era", r.Era())
 	return nil
 }
 

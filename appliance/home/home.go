@@ -5,7 +5,9 @@
 // place in the circle, and what only it has comes along by itself.
 //
 // Only a box that is apart listens. One that is in touch with most of the others
-// belongs to those, whoever else has gone on without them.
+// belongs to those, whoever else has gone on without them. But where this side went on
+// alone, it looks for those that it gave up: if most of the circle as it was is there, it
+// comes home to them; if they went on alone, too, a person picks (Keep).
 package home
 
 import (
@@ -31,6 +33,8 @@ var ErrNotWaiting = errors.New("no such box asks to come home")
 // Host is what Home needs of the box's host; *p2p.Host is one.
 type Host interface {
 	Open(ctx context.Context, to ident.BoxID, protocol string) (p2p.Stream, error)
+	// Visit connects to a box that left the circle, where it was heard of last.
+	Visit(ctx context.Context, to ident.BoxID) error
 	Handle(protocol string, who p2p.Access, fn func(ctx context.Context, from ident.BoxID, s p2p.Stream))
 }
 
@@ -39,6 +43,7 @@ type Node interface {
 	Directory(fn func(directory.View) error) error
 	Command(ctx context.Context, c directory.Command) (directory.Outcome, error)
 	Rejoin(ctx context.Context, id ident.ReplicaID, boxes []ident.BoxID) error
+	GiveWay(ctx context.Context, id ident.ReplicaID, boxes []ident.BoxID) error
 	Apart() bool
 }
 
@@ -50,6 +55,7 @@ var (
 // Config is what a Home stands on.
 type Config struct {
 	Key    ident.Key
+	Dir    string // where it is kept which side was picked
 	Host   Host
 	Node   Node
 	Ahead  func(*roster.State) // told of a roster that the directory here will have
@@ -67,6 +73,7 @@ type Home struct {
 	mu      sync.Mutex // guards what follows
 	returns map[ident.BoxID]Return
 	outcast *Outcast
+	parted  *Parted
 }
 
 // Return is a box that was given up and asks to come home.
@@ -106,11 +113,12 @@ func (h *Home) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+		look := h.lookAround
 		if !h.cfg.Node.Apart() {
 			h.setOutcast(nil)
-			continue
+			look = h.visit
 		}
-		if err := h.lookAround(ctx); err != nil && ctx.Err() == nil {
+		if err := look(ctx); err != nil && ctx.Err() == nil {
 			h.log.Debug("way home", "err", err)
 		}
 	}

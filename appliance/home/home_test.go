@@ -2,6 +2,7 @@ package home
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"redhen/provision/ident"
@@ -246,4 +247,128 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatal("a call alone let a box in")
 		}
 	})
+}
+
+// Both went on without each other: a person picks, at either box, and then the other
+// side comes home without a second yes.
+func TestAPersonPicksTheSideThatGoesOn(t *testing.T) {
+	for _, at := range []string{"ash", "elm"} {
+		t.Run(at, func(t *testing.T) {
+			_, ash, elm := parted(t)
+			elm.takeOver(ash)
+			elm.apart = false
+			for _, b := range []*box{ash, elm} {
+				if err := b.visit(t.Context()); !errors.Is(err, errForked) {
+					t.Errorf("%s: %v", b.name, err)
+				}
+			}
+			p := elm.Parted()
+			if p == nil || !slices.Equal(p.Here, []string{"elm house"}) || !slices.Equal(p.There, []string{"ash house"}) || p.Picked != "" {
+				t.Fatalf("parted: %+v", p)
+			}
+			by := map[string]*box{"ash": ash, "elm": elm}[at]
+			if err := by.Keep("oak house", by.keeper); !errors.Is(err, ErrNoSide) {
+				t.Errorf("a third house: %v", err)
+			}
+			if err := by.Keep("ash house", by.key); !errors.Is(err, ErrNoSay) {
+				t.Errorf("the key of a box: %v", err)
+			}
+			// Either keeper may say so at either box.
+			if err := by.Keep("ash house", elm.keeper); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				_, _ = elm.visit(t.Context()), ash.visit(t.Context())
+			}
+			if elm.gaveWay == 0 || ash.gaveWay != 0 || elm.rejoined != 0 {
+				t.Errorf("elm gave way to %d, ash to %d", elm.gaveWay, ash.gaveWay)
+			}
+			if !ash.roster().Active(elm.id()) || elm.ahead == nil || elm.ahead.Head() != ash.roster().Head() {
+				t.Error("elm is not in the circle that goes on")
+			}
+			if len(ash.Returns()) != 0 {
+				t.Error("somebody is asked once more")
+			}
+			if _ = ash.visit(t.Context()); ash.Parted() != nil {
+				t.Error("all are home, and it is still told")
+			}
+		})
+	}
+}
+
+// Each keeper picked the own side: nothing moves, until one of them picks again.
+func TestTwoPicksMoveNothing(t *testing.T) {
+	_, ash, elm := parted(t)
+	elm.takeOver(ash)
+	look := func() {
+		for range 3 {
+			_, _ = elm.visit(t.Context()), ash.visit(t.Context())
+		}
+	}
+	look()
+	if err := errors.Join(ash.Keep("ash house", ash.keeper), elm.Keep("elm house", elm.keeper)); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	if elm.gaveWay != 0 || ash.gaveWay != 0 {
+		t.Fatal("one gave way all the same")
+	}
+	if err := elm.Keep("ash house", elm.keeper); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	if elm.gaveWay == 0 || ash.gaveWay != 0 {
+		t.Errorf("elm gave way to %d, ash to %d", elm.gaveWay, ash.gaveWay)
+	}
+}
+
+// A side that went on alone comes home to most of the circle as it was, whatever the
+// number of its era, and nobody has to pick.
+func TestMostOfTheCircleAsItWasGoesOn(t *testing.T) {
+	w := newWorld(t)
+	ash, elm, oak := w.box(1, "ash"), w.box(2, "elm"), w.box(3, "oak")
+	ash.found()
+	ash.admit(elm)
+	ash.admit(oak)
+	for _, b := range []*box{elm, oak} {
+		b.copyOf(ash)
+	}
+	elm.takeOver(ash, oak) // it was only the line
+	ash.apart, oak.apart = true, true
+	if err := elm.visit(t.Context()); !errors.Is(err, errForked) || elm.gaveWay != 0 {
+		t.Errorf("to one that knows nothing of most of them: %v", err)
+	}
+	ash.apart, oak.apart = false, false
+	if err := elm.visit(t.Context()); err != nil || elm.gaveWay == 0 || elm.Parted() != nil {
+		t.Errorf("%v, given way to %d", err, elm.gaveWay)
+	}
+	if err := ash.visit(t.Context()); err != nil || ash.gaveWay != 0 {
+		t.Errorf("the majority: %v, %d", err, ash.gaveWay)
+	}
+}
+
+// A pick that is forged, or of another parting, moves nothing.
+func TestAForgedPickMovesNothing(t *testing.T) {
+	_, ash, elm := parted(t)
+	elm.takeOver(ash)
+	_, _ = elm.visit(t.Context()), ash.visit(t.Context())
+	if err := ash.Keep("ash house", ash.keeper); err != nil {
+		t.Fatal(err)
+	}
+	good := ash.picked()
+	for name, spoil := range map[string]func(*signedPick){
+		"signature": func(s *signedPick) { s.Sig = append([]byte{s.Sig[0] ^ 1}, s.Sig[1:]...) },
+		"key":       func(s *signedPick) { s.Key = ash.key.Public() },
+		"no key":    func(s *signedPick) { s.Key = nil },
+		"garbage":   func(s *signedPick) { s.Pick = []byte{1, 2, 3} },
+	} {
+		bad := *good
+		spoil(&bad)
+		if c := elm.choose(elm.Parted(), &bad); c.theirs || c.mine {
+			t.Errorf("%s: believed", name)
+		}
+	}
+	if c := elm.choose(elm.Parted(), good); !c.theirs {
+		t.Error("the right one is not believed")
+	}
 }

@@ -31,6 +31,8 @@ type call struct {
 	Len    int            `cbor:"2,keyasint"` // of the asker's chain
 	Head   [32]byte       `cbor:"3,keyasint"`
 	Admit  []byte         `cbor:"4,keyasint,omitempty"` // roster.Change: an admission by this box, signed by the asker
+	Probe  bool           `cbor:"5,keyasint,omitempty"` // only whether the chains have parted there
+	Pick   *signedPick    `cbor:"6,keyasint,omitempty"` // what was picked of two sides, if something was
 }
 
 // reply answers it.
@@ -41,6 +43,9 @@ type reply struct {
 	Replica ident.ReplicaID `cbor:"4,keyasint,omitempty"` // the asker's in the circle's shard, when it is a member
 	Boxes   []ident.BoxID   `cbor:"5,keyasint,omitempty"` // the members then
 	Waiting bool            `cbor:"6,keyasint,omitempty"` // somebody has to say yes
+
+	Together bool        `cbor:"7,keyasint,omitempty"` // most of the circle is in touch with the box that answers
+	Pick     *signedPick `cbor:"8,keyasint,omitempty"` // what was picked of two sides, if something was
 }
 
 var errNotForThis = errors.New("of another circle, or of a box that never was in it")
@@ -80,6 +85,9 @@ func (h *Home) answer(from ident.BoxID, c call) (r reply, err error) {
 			r.Forked = true
 			return nil
 		}
+		if c.Probe {
+			return nil
+		}
 		news := v.Changes(uint64(c.Len), maxNews)
 		for _, n := range news {
 			r.News = append(r.News, roster.Encode(n))
@@ -90,8 +98,17 @@ func (h *Home) answer(from ident.BoxID, c call) (r reply, err error) {
 		}
 		return nil
 	})
-	if err == nil && r.Replica == 0 && len(r.News) == 0 && !r.Forked && len(c.Admit) > 0 {
-		r.Waiting, err = true, h.noteReturn(from, c.Admit)
+	if err != nil || r.Forked || c.Probe {
+		return r, err
+	}
+	r.Together, r.Pick = !h.cfg.Node.Apart(), h.picked()
+	h.hearPick(c.Pick)
+	if r.Replica == 0 && len(r.News) == 0 && len(c.Admit) > 0 {
+		if r.Waiting, err = true, h.noteReturn(from, c.Admit); err == nil && h.mayReturn() {
+			ctx, end := context.WithTimeout(context.Background(), callFor)
+			defer end()
+			err = h.LetIn(ctx, from)
+		}
 	}
 	return r, err
 }

@@ -32,6 +32,7 @@ type box struct {
 
 	ahead    *roster.State
 	rejoined ident.ReplicaID
+	gaveWay  ident.ReplicaID
 	boxes    []ident.BoxID
 }
 
@@ -62,6 +63,11 @@ func (b *box) Rejoin(_ context.Context, id ident.ReplicaID, boxes []ident.BoxID)
 	return nil
 }
 
+func (b *box) GiveWay(_ context.Context, id ident.ReplicaID, boxes []ident.BoxID) error {
+	b.gaveWay, b.boxes = id, boxes
+	return nil
+}
+
 func (b *box) Apart() bool { return b.apart }
 
 // world connects boxes by pipes.
@@ -79,6 +85,8 @@ type port struct {
 func (p port) Handle(_ string, _ p2p.Access, fn func(context.Context, ident.BoxID, p2p.Stream)) {
 	p.w.handlers[p.self] = fn
 }
+
+func (p port) Visit(context.Context, ident.BoxID) error { return nil }
 
 func (p port) Open(ctx context.Context, to ident.BoxID, _ string) (p2p.Stream, error) {
 	fn := p.w.handlers[to]
@@ -114,7 +122,7 @@ func (w *world) box(n byte, name string) *box {
 	}
 	b := &box{t: w.t, name: name, key: key(n), keeper: key(n + 100)}
 	b.Home = New(Config{
-		Key: b.key, Host: port{w, b.key.BoxID()}, Node: b, Logger: slog.New(slog.DiscardHandler),
+		Key: b.key, Host: port{w, b.key.BoxID()}, Node: b, Dir: w.t.TempDir(), Logger: slog.New(slog.DiscardHandler),
 		Ahead: func(r *roster.State) { b.ahead = r },
 		Now:   func() time.Time { return time.UnixMilli(1_000_000) },
 	})

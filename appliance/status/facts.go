@@ -42,6 +42,8 @@ type Facts struct {
 	Public *PublicName
 	// Outcast says that this box was given up by the others, nil when it was not.
 	Outcast *Outcast
+	// Parted says that another side of the circle went on alone, as this one did; nil: none.
+	Parted *Parted
 	// Returns are boxes that were given up and ask here to come home.
 	Returns []Return
 }
@@ -50,6 +52,13 @@ type Facts struct {
 type Outcast struct {
 	Since time.Time
 	At    string // box and house where somebody can let it in again
+}
+
+// Parted is two sides of a circle that each went on alone.
+type Parted struct {
+	Since       time.Time
+	Here, There []string // houses
+	Picked      string   // a house of the side that goes on; empty: nobody picked yet
 }
 
 // Return is a box that was given up and is back.

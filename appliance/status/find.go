@@ -294,6 +294,21 @@ func findGivenUp(s *scene) []finding {
 	return []finding{f}
 }
 
+// findParted tells of two sides that each went on alone; picked: when somebody said
+// which of them goes on.
+func findParted(picked bool) func(*scene) []finding {
+	return func(s *scene) []finding {
+		p := s.Parted
+		if p == nil || picked != (p.Picked != "") {
+			return nil
+		}
+		f := about("here", listWords(p.Here), "there", listWords(p.There), "since", When(p.Since, s.Now), "picked", p.Picked,
+			"one", slices.Concat(p.Here, []string{"HOUSE"})[0])
+		f.since = p.Since
+		return []finding{f}
+	}
+}
+
 func findReturned(s *scene) (list []finding) {
 	for _, r := range s.Returns {
 		f := about("box", r.Box, "house", r.House, "since", When(r.Since, s.Now))

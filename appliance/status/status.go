@@ -54,8 +54,9 @@ type Config struct {
 	Wifi         func() Wifi // nil: there is none
 	// Public tells of the circle's public name, nil when it has none; nil: it has none.
 	Public func() *PublicName
-	// Home tells whether this box was given up, and which boxes that were ask to come home; nil: neither.
-	Home func() (*Outcast, []Return)
+	// Home tells whether this box was given up, which boxes that were ask to come home, and
+	// whether another side went on alone, too; nil: none of it.
+	Home func() (*Outcast, []Return, *Parted)
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -158,7 +159,7 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 		f.Public = w.cfg.Public()
 	}
 	if w.cfg.Home != nil {
-		f.Outcast, f.Returns = w.cfg.Home()
+		f.Outcast, f.Returns, f.Parted = w.cfg.Home()
 	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {

@@ -167,9 +167,13 @@ func faultScenes() map[Code]Facts {
 	})
 	f[CodeSilent] = silent
 	lost, back := away(whole(2), 2), whole(1)
+	two := whole(1)
+	two.Parted = &Parted{Since: noon.Add(-50 * time.Minute), Here: []string{"Oak Street"}, There: []string{"Mill Lane"}}
+	chosen := whole(1)
+	chosen.Parted = &Parted{Since: noon.Add(-50 * time.Minute), Here: []string{"Oak Street"}, There: []string{"Mill Lane"}, Picked: "Mill Lane"}
 	lost.Outcast = &Outcast{Since: noon.Add(-30 * time.Hour), At: "box 2 at Mill Lane"}
 	back.Returns = []Return{{Box: "box 2", House: "Mill Lane", Since: noon.Add(-time.Hour)}}
-	f[CodeGivenUp], f[CodeReturned] = lost, back
+	f[CodeGivenUp], f[CodeReturned], f[CodeParted], f[CodePicked] = lost, back, two, chosen
 	full.Disk = Disk{Total: 32e9, Free: 3e6}
 	low.Disk = Disk{Total: 32e9, Free: 2e9}
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()

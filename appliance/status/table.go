@@ -29,6 +29,8 @@ const (
 	CodeOutside        Code = "nobody-outside"
 	CodeGivenUp        Code = "given-up"
 	CodeReturned       Code = "box-is-back"
+	CodeParted         Code = "two-sides"
+	CodePicked         Code = "two-sides-picked"
 	CodeListRotten     Code = "list-rotten"
 	CodeJournalDamaged Code = "unsent-damaged"
 	CodeUnchecked      Code = "not-checked"
@@ -65,6 +67,13 @@ func dangers() []row {
 		do:    "Call whoever looks after {at}: their box asks whether this one may come home.",
 		help:  "Any friend in the circle.",
 	}, {
+		code: CodeParted, weight: Danger, find: findParted(false),
+		what:  "Two houses each went on alone: {here} and {there}, since {since}.",
+		lost:  nothingLost + " But what is written at one side does not come to the other.",
+		heals: "Nothing by itself: somebody has to pick the side that goes on. What the other one wrote comes along, beside its rival where both changed the same.",
+		do:    "Agree with whoever looks after {there}, then pick a house of the side that goes on: redhen takeover --keep \"{one}\".",
+		help:  "The keepers of both sides; any of them may pick, at either box.",
+	}, {
 		code: CodeBytesMissing, weight: Danger, find: findBytesMissing,
 		what:  "Parts of {spaces} are at no house that is in reach.",
 		lost:  "Not as long as a house that is away has them.{away}",
@@ -97,6 +106,13 @@ func dangers() []row {
 
 func cares() []row {
 	return []row{{
+		code: CodePicked, weight: Care, find: findParted(true),
+		what:  "{here} and {there} each went on alone, and {picked} was picked to go on for both.",
+		lost:  nothingLost + " What the other side wrote comes along.",
+		heals: "As soon as both are in reach of each other, the other side comes home. Its box begins anew, which takes a moment.",
+		do:    "Leave both boxes on.",
+		help:  "The keepers of both sides.",
+	}, {
 		code: CodeReturned, weight: Care, find: findReturned,
 		what:  "{box} at {house}, which was taken for lost, is back since {since} with all it has.",
 		lost:  nothingLost + " What it alone had comes along.",

@@ -25,9 +25,15 @@ func (q *request) namedForm() *page.Form {
 	return f
 }
 
+// helloBody is what the first page shows.
+type helloBody struct {
+	firstboot.State
+	Wifi bool // the box has a radio whose network may be chosen
+}
+
 // hello is the first page of a fresh box: what its card has it do, and what a person can.
 func (q *request) hello() error {
-	return q.Show("hello", page.Page{Title: q.Say("hello.title"), Body: q.start(), Live: q.start().Doing != firstboot.Nothing})
+	return q.Show("hello", page.Page{Title: q.Say("hello.title"), Body: helloBody{q.start(), q.cfg.Wifi != nil}, Live: q.start().Doing != firstboot.Nothing})
 }
 
 // liveStart keeps the first page up to date until the box is in a circle.

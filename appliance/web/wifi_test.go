@@ -54,9 +54,11 @@ func TestTheWifiOfAFreshBox(t *testing.T) {
 	w, a := withRadio(t)
 	w.server.cfg.Claim = anyone{}
 	b := w.browser()
-	body, _ := b.get("/claim")
-	has(t, body, `href="/wifi"`)
-	body, _ = b.get("/wifi")
+	for _, path := range []string{"/", "/claim"} {
+		body, _ := b.get(path)
+		has(t, body, `href="/wifi"`)
+	}
+	body, _ := b.get("/wifi")
 	has(t, body, "“Home” does not let the box in", "&lt;b&gt;Café&lt;/b&gt; (without a password)", "Forget “Old”", `href="/"`)
 	if strings.Contains(body, "Office") || strings.Contains(body, `name="code"`) {
 		t.Error("a network that wants a user name is offered, or a code asked for")

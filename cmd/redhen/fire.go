@@ -58,6 +58,9 @@ func (a *app) fire(ctx context.Context, times, houses int, cfg fire.Config) (err
 		if err == nil && houses != 3 {
 			err = fire.Back(ctx, cfg)
 		}
+		if err == nil && houses != 3 {
+			err = fire.Both(ctx, cfg)
+		}
 		if err != nil {
 			return fmt.Errorf("fire %d of %d: %w", i+1, times, err)
 		}

@@ -22,6 +22,7 @@ import (
 	"redhen/board/panel"
 	"redhen/provision/p2p"
 	"redhen/provision/p2p/addrbook"
+	"redhen/raftnode"
 	"redhen/raftnode/raftlog"
 )
 
@@ -127,13 +128,6 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 		defer off()
 	}
 	cfg.Update = a.slots()
-	box, err := appliance.Open(cfg)
-	if errors.Is(err, appliance.ErrTooOld) && f.http != "" {
-		a.showTooOld(ctx, f.http)
-	}
-	if err != nil {
-		return openWords(err, f)
-	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	if f.withParent {
@@ -142,11 +136,24 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 			end()
 		}()
 	}
-	about := box.About()
-	if err := a.show(about, func(w io.Writer) { a.tellStart(w, about) }); err != nil {
-		return err
+	for told := false; ; {
+		box, err := appliance.Open(cfg)
+		if errors.Is(err, appliance.ErrTooOld) && f.http != "" {
+			a.showTooOld(ctx, f.http)
+		}
+		if err != nil {
+			return openWords(err, f)
+		}
+		if about := box.About(); !told {
+			told = true
+			if err := a.show(about, func(w io.Writer) { a.tellStart(w, about) }); err != nil {
+				return err
+			}
+		}
+		if err := box.Run(ctx); !errors.Is(err, raftnode.ErrAnew) {
+			return restarted(err, cfg.Update)
+		}
 	}
-	return restarted(box.Run(ctx), cfg.Update)
 }
 
 // showTooOld says on the pages why the box does not run, until ctx ends.

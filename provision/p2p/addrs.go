@@ -159,7 +159,7 @@ func (h *Host) Learn(box ident.BoxID, addrs ...netip.AddrPort) {
 
 // keepRecord signs a new record whenever our addresses change, and saves the book.
 func (h *Host) keepRecord(ctx context.Context) {
-	t := time.NewTicker(5 * time.Second)
+	t := time.NewTicker(15 * time.Second) // for changes of the machine's own addresses; the rest pokes
 	defer t.Stop()
 	var saved time.Time
 	for {

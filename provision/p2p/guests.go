@@ -119,10 +119,10 @@ func (g *guests) mayStay(b ident.BoxID) bool {
 	return !g.playsDead() && (g.known(b) || g.hasLeft(b) || g.isLent(b) || g.isRented(b) || g.rent != nil || g.anyDoor())
 }
 
-// InterceptPeerDial lets the host dial members and partners, and punch towards a
+// InterceptPeerDial lets the host dial members, partners and those that left, and punch towards a
 // stranger who came through the open door.
 func (g *guests) InterceptPeerDial(p peer.ID) bool {
-	return !g.playsDead() && (g.known(boxID(p)) || g.isLent(boxID(p)) || g.isRented(boxID(p)) || g.doorOpen())
+	return !g.playsDead() && (g.known(boxID(p)) || g.hasLeft(boxID(p)) || g.isLent(boxID(p)) || g.isRented(boxID(p)) || g.doorOpen())
 }
 
 // InterceptAddrDial judges as InterceptPeerDial does.

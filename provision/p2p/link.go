@@ -110,7 +110,7 @@ func (h *Host) SetMembers(members []Member) error {
 		}
 	}
 	h.mu.Unlock()
-	h.book.Keep(h.guests.known)
+	h.book.Keep(func(b ident.BoxID) bool { return h.guests.known(b) || h.guests.hasLeft(b) })
 	h.sweep()
 	if len(gone)+len(fresh) > 0 {
 		poke(h.reconcile)
@@ -121,7 +121,7 @@ func (h *Host) SetMembers(members []Member) error {
 }
 
 // SetDeparted tells which boxes left the circle and may come home: they may connect,
-// but use nothing that is not for Departed. They are never dialled.
+// but use nothing that is not for Departed. They are dialled by Visit alone.
 func (h *Host) SetDeparted(boxes []ident.BoxID) error {
 	if len(boxes) > MaxDeparted {
 		return fmt.Errorf("set departed: %d boxes: more than %d", len(boxes), MaxDeparted)

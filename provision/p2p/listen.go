@@ -31,7 +31,7 @@ import (
 
 // directDialTimeout bounds each step of a hole punch: a try to dial straight, then
 // up to three punches. A friend who can be dialled answers well within it.
-const directDialTimeout = 3 * time.Second
+const directDialTimeout = 1500 * time.Millisecond
 
 // listen makes the libp2p host and has it listen on one port for TCP and QUIC.
 func (h *Host) listen() error {

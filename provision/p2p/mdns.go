@@ -38,10 +38,10 @@ func (h *Host) discover(ctx context.Context) {
 // found hears of boxes on the local network: only a hint, proved by connecting.
 type found struct{ h *Host }
 
-// HandlePeerFound takes the hint when it is about a member.
+// HandlePeerFound takes the hint when it is about a member, or one that was.
 func (f found) HandlePeerFound(info peer.AddrInfo) {
 	box := boxID(info.ID)
-	if !f.h.guests.known(box) {
+	if !f.h.guests.known(box) && !f.h.guests.hasLeft(box) {
 		return
 	}
 	for _, m := range info.Addrs {

@@ -330,7 +330,7 @@ func (h *Host) enter(wg *sync.WaitGroup) bool {
 // Open opens a stream to a connected box. It never waits for a link: without one
 // it returns ErrNoLink at once.
 func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, error) {
-	if !h.guests.known(to) && !h.guests.rent.Tenant(to) {
+	if !h.guests.known(to) && !h.guests.hasLeft(to) && !h.guests.rent.Tenant(to) {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNotMember)
 	}
 	p, err := peer.Decode(string(to))

@@ -66,6 +66,36 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 	return nil
 }
 
+// Visit connects to a box that left the circle (SetDeparted), where it was heard of
+// last, as it may have gone on without this one. It does nothing when there is a
+// connection already; ErrNotMember for any other box that is no member.
+func (h *Host) Visit(ctx context.Context, box ident.BoxID) error {
+	p, err := peer.Decode(string(box))
+	if err != nil {
+		return fmt.Errorf("visit %q: %w", box, ident.ErrBadBoxID)
+	}
+	if h.h.Network().Connectedness(p) == network.Connected {
+		return nil
+	}
+	if !h.guests.hasLeft(box) {
+		return fmt.Errorf("visit %s: %w", box.Short(), ErrNotMember)
+	}
+	var addrs []ma.Multiaddr
+	for _, a := range h.AddrsOf(box) {
+		addrs = append(addrs, netaddr.Both(a)...)
+	}
+	addrs = append(addrs, h.farAddrs(box)...)
+	if len(addrs) == 0 {
+		return fmt.Errorf("visit %s: %w", box.Short(), ErrNoLink)
+	}
+	dialing, cancel := context.WithTimeout(ctx, ticketPatience)
+	defer cancel()
+	if err := h.dial(dialing, p, addrs); err != nil {
+		return fmt.Errorf("visit %s: %w", box.Short(), err)
+	}
+	return nil
+}
+
 // Leave ends what Connect began, except with boxes that have become members.
 func (h *Host) Leave(to Target) {
 	h.unseek(to.Box)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -280,10 +281,21 @@ func (h *Host) prune(l *link, conns []network.Conn) {
 	}
 	best := slices.MaxFunc(direct, func(a, b network.Conn) int { return len(a.GetStreams()) - len(b.GetStreams()) })
 	for _, c := range direct {
-		if c != best {
+		if c != best && (!busy(c) || time.Since(c.Stat().Opened) > busyStays) {
 			c.Close()
 		}
 	}
+}
+
+// busyStays is how long a surplus direct connection may stay for what passes on it.
+const busyStays = time.Minute
+
+// busy reports whether a connection carries more than beats and what libp2p says itself.
+func busy(c network.Conn) bool {
+	return slices.ContainsFunc(c.GetStreams(), func(s network.Stream) bool {
+		p := string(s.Protocol())
+		return p != beatProtocol && strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "/ipfs/") && !strings.HasPrefix(p, "/libp2p/")
+	})
 }
 
 // reserveAt keeps a reservation at a directly connected member, so that others

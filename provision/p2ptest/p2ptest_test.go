@@ -82,32 +82,6 @@ func homes(t testing.TB, n *Net, x, y NAT) (relay, a, b *Box, ra, rb *Router) {
 	return relay, a, b, ra, rb
 }
 
-func TestEveryPairOfNATsIsPassed(t *testing.T) {
-	nats := []NAT{FullCone, Restricted, PortRestricted, Symmetric}
-	for i, x := range nats {
-		for _, y := range nats[i:] {
-			t.Run(x.String()+" and "+y.String(), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					n := New(Config{Latency: 20 * time.Millisecond})
-					relay, a, b, _, _ := homes(t, n, x, y)
-					linked := a.Wait(t, "a link", 30*time.Second, func() bool { return a.State(b) != p2p.None })
-					talk(t, a, b)
-					if x >= PortRestricted && y == Symmetric {
-						if via := via(a, b); via != relay.Self() {
-							t.Errorf("through %q, want the public member", via.Short())
-						}
-						t.Logf("relayed after %v", linked)
-						return
-					}
-					direct := a.Wait(t, "a direct link", 30*time.Second, func() bool { return a.State(b) == p2p.Direct })
-					t.Logf("linked after %v, direct %v later", linked, direct)
-					talk(t, b, a)
-				})
-			})
-		}
-	}
-}
-
 func via(a, b *Box) ident.BoxID {
 	for _, l := range a.Links() {
 		if l.Box == b.Self() {

@@ -1,6 +1,9 @@
 package roster
 
-import "fmt"
+import (
+	"fmt"
+	"sort"
+)
 
 // Relation says how my chain stands to another.
 type Relation uint8
@@ -78,4 +81,15 @@ func (s *State) Extend(suffix []Change, head [32]byte) (*State, error) {
 		return nil, ErrFork
 	}
 	return next, nil
+}
+
+// Common returns how many changes two chains share: where they parted, if neither
+// extends the other.
+func Common(a, b *State) int {
+	// The heads are equal up to there, and nowhere behind it.
+	return sort.Search(min(a.Len(), b.Len()), func(n int) bool {
+		x, _ := a.HeadAt(n + 1)
+		y, _ := b.HeadAt(n + 1)
+		return x != y
+	})
 }

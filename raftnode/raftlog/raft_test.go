@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/cryptotest"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -123,6 +124,7 @@ func (m *member) deliver(responses []*raftpb.Message) {
 // random: all apply the same, and nothing that anybody applied is ever taken back.
 func TestRaft(t *testing.T) {
 	for seed := range seeds(4) {
+		cryptotest.SetGlobalRandom(t, seed) // raft draws its timeouts
 		net := &network{rng: rand.New(rand.NewPCG(seed, 3))}
 		for id := range uint64(3) {
 			m := &member{t: t, id: id + 1, disk: vfstest.New(seed*3 + id), net: net}

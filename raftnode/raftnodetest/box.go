@@ -29,12 +29,16 @@ type Box struct {
 	Log         *raftlog.Log
 	Disk        *Disk
 
+	// Before is called before the Node is opened; an error ends the start there. nil: nothing.
+	Before func(raftnode.Config) error
+
 	c       *Circle
 	running atomic.Pointer[raftnode.Node]
 	life    atomic.Uint64 // grows when it starts and when it goes down
 	mayFail atomic.Bool
 	ended   atomic.Pointer[error]
-	jump    atomic.Int64 // seconds by which its clock on the wall is wrong
+	gone    chan struct{} // closed when the Node ends
+	jump    atomic.Int64  // seconds by which its clock on the wall is wrong
 	stop    func()
 }
 
@@ -77,12 +81,19 @@ func (b *Box) Start() error {
 		return err
 	}
 	endLog := b.runLog(log)
-	node, err := raftnode.Open(raftnode.Config{
+	cfg := raftnode.Config{
 		Box: b.Key.BoxID(), Dir: b.dir, Log: log, Chunks: chunks, Net: b.c.Mesh.Join(b.Key.BoxID()),
 		Logger: logger, PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(), FS: b.fs(),
 		KeepEntries: b.c.cfg.KeepEntries, CutEntries: b.c.cfg.CutEntries,
 		SweepEvery: b.c.cfg.SweepEvery, GarbageAfter: b.c.cfg.GarbageAfter, Now: b.now,
-	})
+	}
+	var node *raftnode.Node
+	if b.Before != nil {
+		err = b.Before(cfg)
+	}
+	if err == nil {
+		node, err = raftnode.Open(cfg)
+	}
 	if err != nil {
 		endLog()
 		b.c.Mesh.Leave(b.Key.BoxID())
@@ -148,6 +159,7 @@ func (b *Box) runNode(node *raftnode.Node) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	b.ended.Store(nil)
+	b.gone = over
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(over)
@@ -156,7 +168,7 @@ func (b *Box) runNode(node *raftnode.Node) (end func()) {
 			return
 		}
 		b.ended.Store(&err)
-		if !b.mayFail.Load() && !b.Disk.Off() {
+		if !b.mayFail.Load() && !b.Disk.Off() && !errors.Is(err, raftnode.ErrAnew) {
 			b.c.T.Errorf("box %s: %v", b.Name, err)
 		}
 	})

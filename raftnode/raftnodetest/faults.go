@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -86,6 +87,8 @@ func (s *script) takeover(ctx context.Context, l line) error {
 }
 
 func (s *script) home(ctx context.Context, l line) error { return s.c.Home(ctx, l.arg(0)) }
+
+func (s *script) giveWay(ctx context.Context, l line) error { return s.c.GiveWay(ctx, l.arg(0)) }
 
 func (s *script) replace(ctx context.Context, l line) error {
 	d, err := s.c.Add(ctx, l.arg(1), l.opts["house"])
@@ -211,6 +214,11 @@ func (s *script) wait(ctx context.Context, l line) error {
 		"asleep": func() (bool, error) { return s.c.Asleep(ctx, space) },
 		// SPACE BOX: the box leads it
 		"leads": func() (bool, error) { return s.c.Leads(ctx, space, l.arg(2)) },
+		// BOX: no branch waits there to come home
+		"branches": func() (bool, error) {
+			left, err := filepath.Glob(filepath.Join(s.c.Box(l.arg(1)).dir, "shards", "*.branch"))
+			return len(left) == 0, err
+		},
 		// SPACE BOX: the box knows that it is apart
 		"apart": func() (bool, error) { return s.c.Apart(ctx, space, l.arg(2)) },
 	}

@@ -282,14 +282,41 @@ func (b *Box) SignTakeover(lost ...ident.BoxID) func(directory.View) (roster.Cha
 // Home lets a box come back that the others went on without: one that was given up is
 // admitted again, and any gets its new place in the circle.
 func (c *Circle) Home(ctx context.Context, name string) error {
-	b := c.Box(name)
-	var at *Box
-	for _, o := range c.Up() {
-		if o != b {
-			at = o
-			break
-		}
+	id, boxes, err := c.place(ctx, name)
+	if err != nil {
+		return err
 	}
+	err = c.Box(name).Node.Rejoin(ctx, id, boxes)
+	if errors.Is(err, raftnode.ErrNoCircle) { // its disk was lost
+		err = c.Box(name).Node.Join(ctx, id, boxes)
+	}
+	return err
+}
+
+// GiveWay lets a box that went on without the others come back to them, who went on
+// without it: it leaves its branch of the circle for theirs.
+func (c *Circle) GiveWay(ctx context.Context, name string) error {
+	id, boxes, err := c.place(ctx, name)
+	if err != nil {
+		return err
+	}
+	b := c.Box(name)
+	if err := b.Node.GiveWay(ctx, id, boxes); err != nil {
+		return err
+	}
+	<-b.gone
+	b.Stop()
+	return b.Start()
+}
+
+// place is where the others have a box: it is admitted again if they gave it up.
+func (c *Circle) place(ctx context.Context, name string) (ident.ReplicaID, []ident.BoxID, error) {
+	b := c.Box(name)
+	others := slices.DeleteFunc(c.Up(), func(o *Box) bool { return o == b })
+	if len(others) == 0 {
+		return 0, nil, ErrDown
+	}
+	at := others[0]
 	var circle ident.CircleID
 	var box roster.Box
 	var active bool
@@ -310,28 +337,18 @@ func (c *Circle) Home(ctx context.Context, name string) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	if err != nil || active {
+		return replica, boxes, err
 	}
-	if !active {
-		change := roster.NewAdmit(roster.AdmitBody{
-			Circle: circle, Inviter: at.Key.BoxID(), Box: box.ID, Rev: box.Rev, BoxName: box.Name,
-			House: box.House, Keeper: box.Keeper, KeeperKey: box.KeeperKey, Time: 4,
-		}, at.Key, b.Key)
-		out, err := at.Node.Command(ctx, directory.Command{Admit: &directory.Admit{Change: change}})
-		if err != nil {
-			return err
-		}
-		if out.Code != directory.Done {
-			return fmt.Errorf("admit %s again: %s", name, out.Code)
-		}
-		replica = out.Replica
+	change := roster.NewAdmit(roster.AdmitBody{
+		Circle: circle, Inviter: at.Key.BoxID(), Box: box.ID, Rev: box.Rev, BoxName: box.Name,
+		House: box.House, Keeper: box.Keeper, KeeperKey: box.KeeperKey, Time: 4,
+	}, at.Key, b.Key)
+	out, err := at.Node.Command(ctx, directory.Command{Admit: &directory.Admit{Change: change}})
+	if err == nil && out.Code != directory.Done {
+		err = fmt.Errorf("admit %s again: %s", name, out.Code)
 	}
-	err = b.Node.Rejoin(ctx, replica, boxes)
-	if errors.Is(err, raftnode.ErrNoCircle) { // its disk was lost
-		err = b.Node.Join(ctx, replica, boxes)
-	}
-	return err
+	return out.Replica, boxes, err
 }
 
 // SpaceID is the number of the space of a name.

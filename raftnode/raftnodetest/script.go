@@ -200,6 +200,7 @@ func (s *script) commands() map[string]func(context.Context, line) error {
 		"gone":      s.gone,     // BOX [replacement=BOX]
 		"takeover":  s.takeover, // BOX: it goes on without those that are down
 		"home":      s.home,     // BOX: it comes back to those that went on without it
+		"give-way":  s.giveWay,  // BOX: it leaves its branch for that of those who went on without it
 		"replace":   s.replace,  // OLD NEW house=HOUSE: add-box and gone
 		"compact":   s.compact,  // BOX SPACE: waits until the log there is cut
 		"snapshot":  s.snapshot,

@@ -105,14 +105,8 @@ const firstWithin = 12 * time.Second
 func (s *story) takeOver(ctx context.Context) error {
 	at, bt, _, _ := houses()
 	start := time.Now()
-	for {
-		err := s.redhen(ctx, s.b, password, nil, "takeover", at.house, "--keeper", bt.keeper)
-		if err == nil {
-			break
-		}
-		if time.Since(start) > 30*time.Second || pause(ctx, time.Second) != nil {
-			return err
-		}
+	if err := s.giveUp(ctx, s.b, at.house, bt.keeper); err != nil {
+		return err
 	}
 	s.seconds("two_taken_over_after", time.Since(start))
 	if err := write(ctx, newDAV(s.b), s.alone, "after the takeover.txt", nil); err != nil {
@@ -158,4 +152,15 @@ func (s *story) newNeighbour(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// giveUp has a keeper give a house up, as soon as that house is seen to be dark.
+func (s *story) giveUp(ctx context.Context, box *child.Box, house, keeper string) error {
+	start := time.Now()
+	for {
+		err := s.redhen(ctx, box, password, nil, "takeover", house, "--keeper", keeper)
+		if err == nil || time.Since(start) > 30*time.Second || pause(ctx, time.Second) != nil {
+			return err
+		}
+	}
 }
