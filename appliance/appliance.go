@@ -35,6 +35,7 @@ import (
 	"redhen/provision/seed"
 	"redhen/raftnode"
 	"redhen/raftnode/chunk"
+	"redhen/raftnode/directory"
 	"redhen/raftnode/raftlog"
 	"redhen/raftnode/transport"
 	"redhen/raftnode/vfs"
@@ -207,10 +208,21 @@ func (a *Appliance) openLinks() (err error) {
 	if err != nil {
 		return err
 	}
+	a.peers.SetLimit(a.uploadLimit)
 	a.linked = true
 	a.base.Go(func() error { return a.host.Run(ctx) })
 	a.base.Go(func() error { return a.peers.Run(ctx) })
 	return nil
+}
+
+// uploadLimit is what the keeper of this box gives of its uplink now, in bytes per
+// second; zero is all of it.
+func (a *Appliance) uploadLimit(time.Time) (limit int64) {
+	_ = a.node.Directory(func(v directory.View) error { // without a circle there is no limit
+		limit = v.BoxSettings(a.key.BoxID()).Upload(a.now())
+		return nil
+	})
+	return limit
 }
 
 // knownBoxes are the members of last time, in case the directory here is damaged.
@@ -254,6 +266,7 @@ func (a *Appliance) openPeople() (err error) {
 		Now:          a.now,
 		Home:         a.atHome,
 		Public:       a.publicName,
+		Near:         func() []ident.BoxID { return neighbours(a.host.Links()) },
 		CardProblems: func() []string { return a.start.State().Problems },
 	})
 	if err != nil {

@@ -55,7 +55,7 @@ func (a *Appliance) openDoors() (err error) {
 		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,
 		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, free, nil).Or(a.start.Claims),
 		Proof: web.NewRule(a.claimCode, 0, nil).Or(a.start.Claims), Start: a.start, Names: a.hostNames, Now: a.now, Logger: a.log,
-		Near: func() []ident.BoxID { return near(a.host.Links()) },
+		Near: func() []ident.BoxID { return near(a.host.Links()) }, Returns: a.home, Care: a.care(),
 	}
 	if a.air != nil {
 		cfg.Wifi = a.air
@@ -68,6 +68,15 @@ func (a *Appliance) openDoors() (err error) {
 		return fmt.Errorf("open the pages: %w", err)
 	}
 	return nil
+}
+
+// care is what people do for the circle and this box.
+func (a *Appliance) care() web.Care {
+	c := web.Care{Drills: a.drills, Scrubber: a.node, Strangers: a}
+	if a.updater != nil {
+		c.Updates = a.updater
+	}
+	return c
 }
 
 // newClaimCode draws what somebody from elsewhere must know to claim a fresh box.

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"redhen/provision/ident"
@@ -16,6 +17,14 @@ func near(links []p2p.Link) (boxes []ident.BoxID) {
 		}
 	}
 	return boxes
+}
+
+// neighbours are the members that this box reaches on its own network, but not on the
+// same machine: those were put there to be tried.
+func neighbours(links []p2p.Link) []ident.BoxID {
+	return near(slices.DeleteFunc(slices.Clone(links), func(l p2p.Link) bool {
+		return strings.HasPrefix(l.Addr, "/ip4/127.") || strings.HasPrefix(l.Addr, "/ip6/::1/")
+	}))
 }
 
 // isLocal reports whether a multiaddr begins with an address of a home network.

@@ -114,7 +114,7 @@ func (b *box) says(t *testing.T, want string) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
-		lines, err := b.watch.Diary(10)
+		lines, err := b.watch.Diary(nil, 10)
 		for _, l := range lines {
 			if err == nil && strings.Contains(l.What, want) {
 				return

@@ -13,6 +13,7 @@ import (
 	"redhen/raftnode/directory"
 	"redhen/raftnode/manifest"
 	"redhen/raftnode/placement"
+	"redhen/raftnode/transport"
 )
 
 // ErrNeedsHouse says that a write insisted on more houses than could be reached.
@@ -410,6 +411,9 @@ func (s *Space) spread(ctx context.Context, c *manifest.Content) ([]ident.Replic
 	m := s.membership()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	if s.n.ownSpace(s.id) {
+		ctx = transport.Own(ctx)
+	}
 	type pushed struct {
 		box ident.BoxID
 		err error
@@ -441,6 +445,17 @@ func (s *Space) spread(ctx context.Context, c *manifest.Content) ([]ident.Replic
 	}
 	slices.Sort(holders)
 	return holders, nil
+}
+
+// ownSpace reports whether a space is that of the keeper of this box: it goes first.
+func (n *Node) ownSpace(id ident.ShardID) (own bool) {
+	_ = n.Directory(func(v directory.View) error { // without a directory nothing is known
+		box, _ := v.Roster().Box(n.cfg.Box)
+		space, ok := v.Space(id)
+		own = ok && box.Keeper != "" && space.Owner == box.Keeper
+		return nil
+	})
+	return own
 }
 
 // pushOrder returns the other boxes with a vote, the nearest first.

@@ -110,7 +110,7 @@ func (a *Accounts) Login(ctx context.Context, name, password string) (token stri
 	if err != nil {
 		return "", Session{}, err
 	}
-	token, s = a.issue(person)
+	token, s = a.issue(person, "")
 	return token, s, nil
 }
 

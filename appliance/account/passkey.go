@@ -247,6 +247,6 @@ func (p *Passkeys) Login(of Party, kept string, answer []byte) (token string, se
 	if _, _, err := w.ValidatePasskeyLogin(find, s, parsed); err != nil {
 		return "", Session{}, fmt.Errorf("%w: %v", ErrPasskey, err)
 	}
-	token, session = p.a.issue(acc)
+	token, session = p.a.issue(acc, "")
 	return token, session, nil
 }

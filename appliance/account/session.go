@@ -25,7 +25,7 @@ const (
 	clockSlack = 24 * time.Hour
 
 	sessionPurpose = "redhen session"
-	maxToken       = 512
+	maxToken       = 1024
 )
 
 // Session is a verified session.
@@ -33,7 +33,9 @@ type Session struct {
 	Account ident.AccountID
 	Name    string
 	// Box issued it.
-	Box             ident.BoxID
+	Box ident.BoxID
+	// Host is the one host name at which a browser may show it; empty: it is not a browser's.
+	Host            string
 	Issued, Expires time.Time
 	// Renew says that the caller should issue a fresh token now (see Renew).
 	Renew bool
@@ -46,20 +48,21 @@ type claims struct {
 	Box     ident.BoxID     `cbor:"3,keyasint"`
 	Issued  int64           `cbor:"4,keyasint"`
 	Expires int64           `cbor:"5,keyasint"`
+	Host    string          `cbor:"6,keyasint,omitempty"`
 }
 
 // issue signs a session for an account as it is now.
-func (a *Accounts) issue(person directory.Account) (string, Session) {
+func (a *Accounts) issue(person directory.Account, host string) (string, Session) {
 	now := a.cfg.Now()
 	c := claims{
 		Account: person.ID, Epoch: person.Epoch, Box: a.cfg.Key.BoxID(),
-		Issued: now.UnixMilli(), Expires: now.Add(SessionLife).UnixMilli(),
+		Issued: now.UnixMilli(), Expires: now.Add(SessionLife).UnixMilli(), Host: host,
 	}
 	return encodeToken(a.cfg.Key, c), c.session(person.Name)
 }
 
 func (c claims) session(name string) Session {
-	return Session{Account: c.Account, Name: name, Box: c.Box, Issued: time.UnixMilli(c.Issued), Expires: time.UnixMilli(c.Expires)}
+	return Session{Account: c.Account, Name: name, Box: c.Box, Host: c.Host, Issued: time.UnixMilli(c.Issued), Expires: time.UnixMilli(c.Expires)}
 }
 
 // encodeToken returns the base64 (URL alphabet, no padding) of claims ‖ signature.
@@ -90,12 +93,32 @@ func decodeToken(token string) (c claims, err error) {
 // Issue gives a session to an account whose person proved otherwise who they are,
 // such as by presence at the box.
 func (a *Accounts) Issue(id ident.AccountID) (string, Session, error) {
+	return a.issueAt(id, "")
+}
+
+func (a *Accounts) issueAt(id ident.AccountID, host string) (string, Session, error) {
 	person, err := a.byID(id)
 	if err != nil {
 		return "", Session{}, err
 	}
-	token, s := a.issue(person)
+	token, s := a.issue(person, host)
 	return token, s, nil
+}
+
+// maxHost bounds a host name, in bytes (RFC 1035 §2.3.4).
+const maxHost = 253
+
+// Bind gives a session for a browser, which may show it at one host name alone, for one
+// that holds.
+func (a *Accounts) Bind(token, host string) (string, Session, error) {
+	s, err := a.Verify(token)
+	if err != nil {
+		return "", Session{}, err
+	}
+	if host == "" || len(host) > maxHost {
+		return "", Session{}, fmt.Errorf("%w: no host name", ErrSession)
+	}
+	return a.issueAt(s.Account, host)
 }
 
 // Verify checks a token by the directory at this box alone. The errors wrap
@@ -153,5 +176,5 @@ func (a *Accounts) Renew(token string) (string, Session, error) {
 	if err != nil {
 		return "", Session{}, err
 	}
-	return a.Issue(s.Account)
+	return a.issueAt(s.Account, s.Host)
 }

@@ -3,15 +3,12 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"redhen/appliance/circle"
-	"redhen/appliance/status"
+	"redhen/appliance/words"
 )
 
 // GoneBrief is what a person should know before saying that a box is lost for good.
@@ -43,38 +40,14 @@ func (s *server) brief(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return briefOf(lost, report), nil
-}
-
-func briefOf(lost circle.Lost, r status.Report) GoneBrief {
-	b := GoneBrief{Box: lost.Box.Name, House: lost.House, Needs: lost.Needs, Confirm: lost.House, Elsewhere: []string{}}
-	since := "this box was started"
-	for _, h := range r.Houses {
-		for _, box := range h.Boxes {
-			if box.ID == lost.Box.ID {
-				b.Keeper, b.LastSeen, b.InReach = box.Keeper, box.LastSeen, box.Reached.How != status.Away
-			}
-		}
+	b, ok := report.Brief(words.In(r.Context()), lost.Box.ID)
+	if !ok {
+		return nil, circle.ErrNoBox
 	}
-	if !b.LastSeen.IsZero() {
-		since = status.When(b.LastSeen, r.Time)
-	}
-	for _, sp := range r.Spaces {
-		if slices.ContainsFunc(sp.Houses, func(h string) bool { return h != b.House }) {
-			b.Elsewhere = append(b.Elsewhere, sp.Title)
-		} else {
-			b.Doubtful = append(b.Doubtful, sp.Title)
-		}
-	}
-	b.Known = fmt.Sprintf("%s at %s has not been in reach since %s.", b.Box, b.House, since)
-	if b.InReach {
-		b.Known = fmt.Sprintf("%s at %s is in reach just now: it is not gone. To take it out of the circle, run redhen retire there.", b.Box, b.House)
-	}
-	b.Lost = fmt.Sprintf("What was written at %s alone since then is gone, unless the box comes back. Everything that was kept in two houses is safe.", b.House)
-	if len(b.Doubtful) > 0 {
-		b.Lost += " No other house in reach has everything of " + strings.Join(b.Doubtful, ", ") + "."
-	}
-	return b
+	return GoneBrief{
+		Box: b.Box, House: b.House, Keeper: b.Keeper, InReach: b.InReach, LastSeen: b.LastSeen, Elsewhere: b.Elsewhere, Doubtful: b.Doubtful,
+		Needs: lost.Needs, Known: b.Known, Lost: b.Lost, Confirm: lost.House,
+	}, nil
 }
 
 // gone declares a box gone, once the name of its house was typed.

@@ -13,6 +13,7 @@ import (
 	"redhen/appliance/home"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/raftnode/directory"
 )
@@ -23,7 +24,7 @@ const maxBody = 64 << 10
 // Status tells how the circle is; *status.Watch does.
 type Status interface {
 	status.Reporter
-	Diary(limit int) ([]status.Line, error)
+	Diary(in *words.Words, limit int) ([]status.Line, error)
 }
 
 var _ Status = (*status.Watch)(nil)
@@ -185,7 +186,7 @@ func (s *server) diary(r *http.Request) (any, error) {
 	if err != nil || limit < 1 || limit > directory.MaxDiary {
 		limit = 100
 	}
-	lines, err := s.Status.Diary(limit)
+	lines, err := s.Status.Diary(words.In(r.Context()), limit)
 	if lines == nil {
 		lines = []status.Line{}
 	}

@@ -47,7 +47,7 @@ func (b *Box) Told() (lines []status.Line) {
 	b.w.T.Helper()
 	err := b.Node().Directory(func(v directory.View) error {
 		for _, e := range v.Diary(100) {
-			if line, ok := status.Tell(e, time.Now()); ok {
+			if line, ok := status.Tell(nil, e, time.Now()); ok {
 				lines = append(lines, line)
 			}
 		}

@@ -175,14 +175,3 @@ func checkEvent(h House, b Box, rows []directory.Entry) (directory.Entry, bool) 
 	return entry(whatChecked, key, "house", h.Name, "box", b.Name, "bytes", strconv.FormatInt(b.Check.Bytes, 10),
 		"bad", strconv.Itoa(b.Check.Bad), "lists", strconv.Itoa(b.Check.BadLists), "left", strconv.Itoa(b.Check.Left)), true
 }
-
-// checkedWords is the row of the diary.
-func checkedWords(a map[string]string) (text, lost string) {
-	bytes, _ := strconv.ParseInt(a["bytes"], 10, 64) // a text that is no number counts as none
-	c := Check{Bad: amount(a["bad"]), BadLists: amount(a["lists"]), Left: amount(a["left"])}
-	lost = nothingLost
-	if c.Left > 0 {
-		lost = ""
-	}
-	return a["box"] + " read everything again that it keeps, " + Bytes(bytes) + ": " + foundWords(c) + ".", lost
-}

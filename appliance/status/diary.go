@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/raftnode/directory"
 )
 
@@ -40,11 +41,11 @@ type Line struct {
 }
 
 // Diary returns the newest lines, at most limit, the newest first.
-func (w *Watch) Diary(limit int) (lines []Line, err error) {
+func (w *Watch) Diary(in *words.Words, limit int) (lines []Line, err error) {
 	now := w.cfg.Now()
 	err = w.cfg.Node.Directory(func(v directory.View) error {
 		for _, e := range v.Diary(limit) {
-			if line, ok := Tell(e, now); ok {
+			if line, ok := Tell(in, e, now); ok {
 				lines = append(lines, line)
 			}
 		}
@@ -53,86 +54,48 @@ func (w *Watch) Diary(limit int) (lines []Line, err error) {
 	return lines, err
 }
 
-// Tell puts a row into words; false for a row of a newer version.
-func Tell(e directory.Entry, now time.Time) (Line, bool) {
-	text, lost := happened(e, now)
-	if text == "" {
-		text, lost = decided(e)
+// Tell puts a row into words, "diary.CODE" and "diary.CODE.lost"; false for a row of a
+// newer version.
+func Tell(w *words.Words, e directory.Entry, now time.Time) (Line, bool) {
+	key := "diary." + e.What
+	switch a := e.About; {
+	case e.What == whatGone && a["replacement"] != "":
+		key += ".replaced"
+	case e.What == "password-reset" && a["by"] != "":
+		key += ".helped"
+	case e.What == whatDrill && a["good"] != "yes":
+		key += ".bad"
+	case e.What == whatChecked && amount(a["left"]) > 0:
+		key += ".left"
 	}
-	if text == "" {
+	if !w.Has(key) {
 		return Line{}, false
 	}
+	pairs := diaryPairs(e, now)
 	t := time.UnixMilli(e.Time).In(now.Location())
-	return Line{Time: t, Day: day(t, now), House: e.About["house"], What: text, Lost: lost}, true
-}
-
-// decided tells what people decided.
-func decided(e directory.Entry) (text, lost string) {
-	a := e.About
-	box := a["box"] + " at " + a["house"]
-	switch e.What {
-	case "circle-founded":
-		return "The circle " + a["name"] + " began.", ""
-	case whatAdmitted:
-		return box + " joined the circle.", ""
-	case whatRetired:
-		return box + " left the circle.", nothingLost
-	case whatGone:
-		if a["replacement"] != "" {
-			return a["replacement"] + " takes the place of " + box + ", which is gone.", "Only what that box alone had."
-		}
-		return box + " was declared gone.", "Only what that box alone had."
-	case whatTaken:
-		return "The circle goes on without " + box + ", which was given up.", "Only what that house alone had, unless its box returns."
-	case whatGoesOn:
-		return "The files of " + a["space"] + " go on from " + a["box"] + ".", "Only what a lost house alone had, unless its box returns."
-	case whatStolen:
-		return box + " was marked as stolen and shut out.", "Only what that box alone had."
-	case "box-kept":
-		return capital(a["keeper"]) + " keeps " + box + " now.", ""
-	case "box-renamed":
-		return "The box " + a["was"] + " is called " + a["box"] + " now.", ""
-	case "house-renamed":
-		return "The house " + a["was"] + " is called " + a["house"] + " now.", ""
-	case "account-added":
-		return capital(a["name"]) + " has an account now.", ""
-	case "passkey-added":
-		return capital(a["name"]) + " can log in with a passkey now. If that was not " + a["name"] + ", take the passkey away under “Me”.", ""
-	case "password-reset":
-		if a["by"] != "" {
-			return capital(a["name"]) + " has a new password, set with the help of " + a["by"] + ".", ""
-		}
-		return "The password of " + a["name"] + " was set anew by somebody who had " + box + " in hand. If that was not " + a["name"] + ", ask another keeper for help.", nothingLost
-	case "account-removed":
-		return "The account of " + a["name"] + " was ended.", "Its files are kept."
+	line := Line{Time: t, Day: day(t, now), House: e.About["house"], What: capital(w.Say(key, pairs...))}
+	if lost := key + ".lost"; w.Has(lost) {
+		line.Lost = w.Say(lost, pairs...)
 	}
-	return "", ""
+	return line, true
 }
 
-// happened tells what boxes saw.
-func happened(e directory.Entry, now time.Time) (text, lost string) {
+// diaryPairs are what the words of a row may name: what it is about, and what is made of that.
+func diaryPairs(e directory.Entry, now time.Time) (pairs []any) {
 	a := e.About
 	at := time.UnixMilli(e.Time)
 	since := number(a["since"], at)
-	switch e.What {
-	case whatAway:
-		return a["house"] + " has not been in reach since " + When(since, now) + ".", ""
-	case whatBack:
-		return a["house"] + " is back, after " + spell(at.Sub(since)) + ".", nothingLost
-	case whatChecked:
-		return checkedWords(a)
-	case whatDrill:
-		return drillWords(a)
-	case whatUpdated:
-		return a["box"] + " at " + a["house"] + " was updated to release " + a["release"] + ".", nothingLost
-	case whatFellBack:
-		return a["box"] + " at " + a["house"] + " tried release " + a["release"] + ", did not do well with it, and went back by itself.", nothingLost
-	case "visitors-flood":
-		return "Strangers crowded the door of " + a["house"] + ": " + a["n"] + " or more were turned away. Nobody in the circle was held up.", nothingLost
-	case whatWhole:
-		return "All copies are complete, in " + count(amount(a["houses"]), "house", "houses") + ".", nothingLost
+	for k, v := range a {
+		switch k {
+		case "since", "houses", "bytes", "bad", "lists", "left":
+		default:
+			pairs = append(pairs, k, v)
+		}
 	}
-	return "", ""
+	read, _ := strconv.ParseInt(a["bytes"], 10, 64) // a text that is no number counts as none
+	found := foundWords(Check{Bad: amount(a["bad"]), BadLists: amount(a["lists"]), Left: amount(a["left"])})
+	return append(pairs, "since", When(since, now), "away", spell(at.Sub(since)), "houses", count(amount(a["houses"]), "house", "houses"),
+		"read", Bytes(read), "found", found)
 }
 
 // number reads a time in milliseconds, or takes the other.

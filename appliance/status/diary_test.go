@@ -42,14 +42,14 @@ func TestDiaryInWords(t *testing.T) {
 		entry(whatChecked, "", "house", "Mill Lane", "box", "Mabel", "bytes", "52000000000", "bad", "1", "lists", "0", "left", "1"),
 	} {
 		e.Time = at.UnixMilli()
-		line, ok := Tell(e, noon)
+		line, ok := Tell(nil, e, noon)
 		if !ok {
 			t.Errorf("%s is not told", e.What)
 		}
 		got = append(got, strings.TrimSpace(line.Day+": "+line.What+" "+line.Lost))
 	}
 	golden(t, "diary.golden", strings.Join(got, "\n")+"\n")
-	if _, ok := Tell(directory.Entry{What: "of-tomorrow"}, noon); ok {
+	if _, ok := Tell(nil, directory.Entry{What: "of-tomorrow"}, noon); ok {
 		t.Error("a row of a newer version is told")
 	}
 }
@@ -105,7 +105,7 @@ func TestRecorderWritesIntoTheDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	lines, err := w.Diary(10)
+	lines, err := w.Diary(nil, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestRecorderWritesIntoTheDirectory(t *testing.T) {
 	if err := w.record(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if lines, _ = w.Diary(10); len(lines) != before+1 {
+	if lines, _ = w.Diary(nil, 10); len(lines) != before+1 {
 		t.Error("a box that does not lead writes")
 	}
 }

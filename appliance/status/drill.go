@@ -3,6 +3,7 @@ package status
 import (
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/raftnode/directory"
 )
 
@@ -28,22 +29,13 @@ func lastDrill(rows []directory.Entry) *Drill {
 }
 
 // in puts it into words.
-func (d Drill) in(now time.Time) *Drill {
-	d.Words = "Last fire drill: " + d.House + ", " + When(d.Time, now) + ", begun by " + d.By + ": "
+func (d Drill) in(w *words.Words, now time.Time) *Drill {
+	key := "drill.was.bad"
 	if d.Good {
-		d.Words += "people carried on elsewhere, and it came back by itself."
-	} else {
-		d.Words += "not everything went well."
+		key = "drill.was"
 	}
+	d.Words = w.Say(key, "house", d.House, "when", When(d.Time, now), "by", d.By)
 	return &d
-}
-
-// drillWords is the row of the diary.
-func drillWords(a map[string]string) (text, lost string) {
-	if a["good"] == "yes" {
-		return a["house"] + " played dead for a minute in a fire drill that " + a["by"] + " began, and people carried on elsewhere.", nothingLost
-	}
-	return a["house"] + " played dead for a minute in a fire drill that " + a["by"] + " began, and not everything went well.", nothingLost
 }
 
 func findDrill(s *scene) []finding {

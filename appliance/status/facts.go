@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/provision/p2p/addrbook"
@@ -14,8 +15,9 @@ import (
 
 // Facts is all that a Report is made of: what was seen at one moment.
 type Facts struct {
-	Now     time.Time // its location is that of all times in words
-	Started time.Time // of the program on this box
+	Words   *words.Words // what the report is written in; nil: English
+	Now     time.Time    // its location is that of all times in words
+	Started time.Time    // of the program on this box
 	Self    ident.BoxID
 	Circle  Circle
 	// Boxes is what boxes know of themselves; boxes that did not answer are missing.
@@ -46,6 +48,8 @@ type Facts struct {
 	Parted *Parted
 	// Returns are boxes that were given up and ask here to come home.
 	Returns []Return
+	// Near are the boxes that this one reaches on its own network.
+	Near []ident.BoxID
 }
 
 // Outcast is what a box knows that was given up.
@@ -93,6 +97,8 @@ type BoxFacts struct {
 	House  ident.HouseID
 	Keeper string // full name, or login name
 	Given  int64  // bytes for the circle; 0: no limit
+	// Elsewhere are boxes that are near, and yet stand in another house by its keeper's word.
+	Elsewhere []ident.BoxID
 }
 
 // SpaceFacts is one space.
@@ -129,7 +135,7 @@ func ReadCircle(v directory.View) (Circle, error) {
 	}
 	for _, b := range r.Members() {
 		c.Boxes = append(c.Boxes, BoxFacts{
-			ID: b.ID, Name: b.Name, House: b.House, Keeper: personName(v, b.Keeper), Given: v.BoxSettings(b.ID).Given,
+			ID: b.ID, Name: b.Name, House: b.House, Keeper: personName(v, b.Keeper), Given: v.BoxSettings(b.ID).Given, Elsewhere: v.BoxSettings(b.ID).Elsewhere,
 		})
 	}
 	for _, s := range v.Spaces() {

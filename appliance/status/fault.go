@@ -1,9 +1,8 @@
 package status
 
 import (
-	"maps"
+	"redhen/appliance/words"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -56,14 +55,12 @@ type Fault struct {
 	Details []string `json:"details,omitempty"`
 }
 
-// row is one kind of fault: how it is found, and its words. {name} in a text
-// stands for what find says of it.
+// row is one kind of fault, and how it is found. Its words are "fault.CODE.what" and so
+// on; {name} in them stands for what find says of it.
 type row struct {
 	code   Code
 	weight Weight
 	find   func(*scene) []finding
-
-	what, lost, heals, do, help string
 }
 
 // finding is one fault that was found.
@@ -82,10 +79,10 @@ type scene struct {
 
 // Known returns every fault that redhen knows, the gravest first. Its sentences have
 // {names} where those of a real one say what it is about.
-func Known() []Fault {
+func Known(w *words.Words) []Fault {
 	var list []Fault
 	for _, r := range table() {
-		list = append(list, r.tell(finding{}))
+		list = append(list, r.tell(w, finding{}))
 	}
 	return list
 }
@@ -94,20 +91,19 @@ func findFaults(s *scene) []Fault {
 	faults := []Fault{}
 	for _, r := range table() {
 		for _, f := range r.find(s) {
-			faults = append(faults, r.tell(f))
+			faults = append(faults, r.tell(s.Words, f))
 		}
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return int(b.Weight) - int(a.Weight) })
 	return faults
 }
 
-func (r row) tell(f finding) Fault {
-	var pairs []string
-	for _, k := range slices.Sorted(maps.Keys(f.about)) {
-		pairs = append(pairs, "{"+k+"}", f.about[k])
+func (r row) tell(w *words.Words, f finding) Fault {
+	var pairs []any
+	for k, v := range f.about {
+		pairs = append(pairs, k, v)
 	}
-	words := strings.NewReplacer(pairs...)
-	fill := func(text string) string { return capital(words.Replace(text)) }
+	text := func(part string) string { return capital(w.Say("fault."+string(r.code)+"."+part, pairs...)) }
 	return Fault{Code: r.code, Weight: r.weight, Since: f.since, Details: f.details,
-		What: fill(r.what), Lost: fill(r.lost), Heals: fill(r.heals), Do: fill(r.do), Help: fill(r.help)}
+		What: text("what"), Lost: text("lost"), Heals: text("heals"), Do: text("do"), Help: text("help")}
 }

@@ -317,3 +317,27 @@ func findReturned(s *scene) (list []finding) {
 	}
 	return list
 }
+
+// Neighbours are the boxes that this one reaches on its own network, though they are
+// said to stand in other houses, and nobody has answered for them yet.
+func (f Facts) Neighbours() (list []BoxFacts) {
+	var self BoxFacts
+	for _, b := range f.Circle.Boxes {
+		if b.ID == f.Self {
+			self = b
+		}
+	}
+	for _, b := range f.Circle.Boxes {
+		if b.House != self.House && slices.Contains(f.Near, b.ID) && !slices.Contains(self.Elsewhere, b.ID) {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+func findSameHouse(s *scene) (list []finding) {
+	for _, b := range s.Neighbours() {
+		list = append(list, about("box", b.Name, "house", s.tally.houseName(b.House), "here", orElse(s.report.House, "this house"), "mine", orElse(s.report.Box, "this box")))
+	}
+	return list
+}

@@ -154,7 +154,7 @@ func Build(f Facts) Report {
 		}
 	}
 	if f.Circle.Drill != nil {
-		r.Drill = f.Circle.Drill.in(f.Now)
+		r.Drill = f.Circle.Drill.in(f.Words, f.Now)
 	}
 	r.Faults = findFaults(&scene{Facts: f, tally: t, report: &r})
 	r.Safe, r.Sentence = judge(r)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/provision/p2p/addrbook"
@@ -57,6 +58,8 @@ type Config struct {
 	// Home tells whether this box was given up, which boxes that were ask to come home, and
 	// whether another side went on alone, too; nil: none of it.
 	Home func() (*Outcast, []Return, *Parted)
+	// Near are the boxes that are reached on this box's own network; nil: none are.
+	Near func() []ident.BoxID
 
 	Now    func() time.Time // nil: time.Now; its location is that of the words
 	Logger *slog.Logger     // nil: none
@@ -72,9 +75,10 @@ type Watch struct {
 	cfg     Config
 	started time.Time
 
-	mu   sync.Mutex // guards last, and that one question is asked at a time
-	last Report
+	mu   sync.Mutex // guards what follows, and that one question is asked at a time
+	last Facts
 	at   time.Time
+	told map[*words.Words]Report // of last, in the languages that were asked for
 
 	hwMu sync.Mutex // guards hw and hwAt
 	hw   Hardware
@@ -101,20 +105,37 @@ func New(cfg Config) (*Watch, error) {
 	return &Watch{cfg: cfg, started: cfg.Now()}, nil
 }
 
-// Report asks all boxes in reach and says how the circle is. It fails on a box that
-// is in no circle.
+// Report asks all boxes in reach and says how the circle is, in the language of ctx. It
+// fails on a box that is in no circle.
 func (w *Watch) Report(ctx context.Context) (Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now := w.cfg.Now(); !w.at.IsZero() && now.Sub(w.at).Abs() < w.cfg.Fresh {
-		return w.last, nil
+	if now := w.cfg.Now(); w.at.IsZero() || now.Sub(w.at).Abs() >= w.cfg.Fresh {
+		f, err := w.facts(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		w.last, w.at, w.told = f, w.cfg.Now(), map[*words.Words]Report{}
 	}
-	f, err := w.facts(ctx)
-	if err != nil {
-		return Report{}, err
+	in := words.In(ctx)
+	r, ok := w.told[in]
+	if !ok {
+		f := w.last
+		f.Words = in
+		r = Build(f)
+		w.told[in] = r
 	}
-	w.last, w.at = Build(f), w.cfg.Now()
-	return w.last, nil
+	return r, nil
+}
+
+// Neighbours are the boxes that seem to stand in this house; see Facts.Neighbours.
+func (w *Watch) Neighbours(ctx context.Context) ([]BoxFacts, error) {
+	if _, err := w.Report(ctx); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last.Neighbours(), nil
 }
 
 func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
@@ -160,6 +181,9 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 	}
 	if w.cfg.Home != nil {
 		f.Outcast, f.Returns, f.Parted = w.cfg.Home()
+	}
+	if w.cfg.Near != nil {
+		f.Near = w.cfg.Near()
 	}
 	if w.cfg.Disk != nil {
 		if f.Disk, err = w.cfg.Disk(); err != nil {

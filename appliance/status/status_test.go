@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
@@ -166,6 +167,9 @@ func faultScenes() map[Code]Facts {
 		entry(whatBack, "", "house", "Hill Farm", "since", "1"),
 	})
 	f[CodeSilent] = silent
+	near := whole(2)
+	near.Near = []ident.BoxID{boxID(2)}
+	f[CodeSameHouse] = near
 	lost, back := away(whole(2), 2), whole(1)
 	two := whole(1)
 	two.Parted = &Parted{Since: noon.Add(-50 * time.Minute), Here: []string{"Oak Street"}, There: []string{"Mill Lane"}}

@@ -18,11 +18,11 @@ func strangersWords(f Facts) Strangers {
 	}
 	switch {
 	case s.Asked:
-		s.Words = "No house can be called from the internet just now, or an invite is out. So computers of strangers help the boxes to find each other: they learn where the boxes are, and can read nothing. To do without: redhen doctor --strangers off."
+		s.Words = f.Words.Say("strangers.asked")
 	case len(s.Relays) > 0:
-		s.Words = "A rented relay at " + f.Relays[0].At.String() + " passes on what finds no direct way. It can read nothing."
+		s.Words = f.Words.Say("strangers.relay", "at", f.Relays[0].At)
 	case !s.Allowed && !f.Outside:
-		s.Words = "No house can be called from the internet, and strangers may not help the boxes to find each other. To let them: redhen doctor --strangers on."
+		s.Words = f.Words.Say("strangers.refused")
 	}
 	return s
 }

@@ -1,9 +1,9 @@
 package status
 
 import (
-	"strings"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/provision/p2p/addrbook"
 )
@@ -39,43 +39,6 @@ type Way struct {
 	Do string `json:"do,omitempty"`
 }
 
-// way is one row of the table of ways; {house}, {via} and {here} stand for names.
-type way struct {
-	code    WayCode
-	why, do string
-}
-
-const openThePort = "At the router of {house}, switch on “UPnP”, or have it pass the port 4717 (TCP and UDP) to the box."
-
-// ways holds the words of all ways.
-func ways() []way {
-	return []way{
-		{WayOpen, "{house} can be called from the internet.", ""},
-		{WayUntried, "No other house has tried yet whether {house} can be called from the internet.", ""},
-		{WayRouterSilent, "The router of {house} lets nobody in from the internet.", openThePort},
-		{WayRouterRefuses, "The router of {house} refuses to let the box be called from the internet.",
-			"At the router of {house}, allow the box to open ports (“UPnP”, “port sharing”), or have it pass the port 4717 (TCP and UDP) to the box."},
-		{WayCarrier, "The internet provider of {house} shares one address among many homes, so nobody can call it.",
-			"Ask the provider for an address of your own (“public IPv4”, or IPv6), or open the port of another house."},
-		{WayFiltered, "{house} has an address on the internet, but something on the way lets nobody in.",
-			"At the router of {house}, see that the firewall lets the port 4717 (TCP and UDP) through to the box."},
-		{WayUDP, "The network of {house} lets only TCP out, no UDP.",
-			"Ask whoever looks after that network to let UDP out."},
-		{WayDirect, "", ""},
-		{WayStrict, "The routers of {here} and {house} let no direct way be found, so {via} passes everything on. It can read nothing of it.",
-			"In one of the two houses, switch on “UPnP” at the router, or have it pass the port 4717 (TCP and UDP) to the box."},
-		{WaySearching, "{via} passes everything on, while the boxes look for a direct way. It can read nothing of it.", ""},
-		{WayClock, "The clock of this box is behind by {slow}, and boxes do not trust each other then.",
-			"See that this box has internet, by which it sets its clock; or set the clock."},
-		{WayAlone, "No other house is in reach, so it is probably the internet of {here}.",
-			"See whether the internet works in {here}."},
-		{WayNobody, "No house in reach can be called from the internet, so {house} may not find the way back.",
-			"In one house, switch on “UPnP” at the router, or have it pass the port 4717 (TCP and UDP) to the box."},
-		{WayOff, "It does not answer where it was last.",
-			"If power or internet is off there, wait."},
-	}
-}
-
 // clockSlow is how far the own clock may be behind others' before it is the reason.
 const clockSlow = 10 * time.Minute
 
@@ -93,18 +56,19 @@ func (t *tally) explainWays(houses []House) {
 		if code == WayUDP && t.wallOf(*h) != addrbook.WallUDP {
 			house = here // it is our network that lets none out
 		}
-		h.Way = wayWords(code, strings.NewReplacer(
-			"{house}", house, "{here}", here, "{via}", orElse(h.Reached.Via, "another house"), "{slow}", spell(t.f.Outlook.Slow)))
+		h.Way = wayWords(t.f.Words, code, "house", house, "here", here, "via", orElse(h.Reached.Via, "another house"), "slow", spell(t.f.Outlook.Slow))
 	}
 }
 
-func wayWords(code WayCode, names *strings.Replacer) Way {
-	for _, w := range ways() {
-		if w.code == code {
-			return Way{Code: code, Why: capital(names.Replace(w.why)), Do: capital(names.Replace(w.do))}
+// wayWords says a way in words, "way.CODE" and "way.CODE.do"; a direct one needs none.
+func wayWords(w *words.Words, code WayCode, pairs ...any) Way {
+	say := func(key string) string {
+		if !w.Has(key) {
+			return ""
 		}
+		return capital(w.Say(key, pairs...))
 	}
-	return Way{Code: code}
+	return Way{Code: code, Why: say("way." + string(code)), Do: say("way." + string(code) + ".do")}
 }
 
 // whyOf finds the reason for how a house is reached.

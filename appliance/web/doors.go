@@ -2,10 +2,13 @@ package web
 
 import (
 	"cmp"
+	"encoding/hex"
 	"strings"
+	"time"
 
 	"redhen/appliance/web/page"
 	"redhen/provision/p2p/localname"
+	"redhen/raftnode/directory"
 )
 
 // door is an address at which the circle answers, and where it works.
@@ -66,3 +69,8 @@ func (q *request) uninvite() error {
 	q.Tell("/circle", page.Note{Text: q.Say("invite.revoked")})
 	return nil
 }
+
+func hashID(i directory.Invite) string { return hex.EncodeToString(i.Hash[:8]) }
+
+// timeOf reads a time that is stored in milliseconds.
+func timeOf(ms int64) time.Time { return time.UnixMilli(ms) }

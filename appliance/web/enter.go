@@ -73,11 +73,11 @@ func (q *request) enterByCode() error {
 	if !ok {
 		return q.passOver()
 	}
-	token, s, err := q.cfg.Sessions.Issue(p.account)
+	token, _, err := q.cfg.Sessions.Issue(p.account)
 	if err != nil {
 		return err
 	}
-	setCookie(q.Request, token, s)
+	q.setCookie(q.Request, token)
 	q.Redirect("/")
 	return nil
 }

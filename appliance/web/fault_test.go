@@ -12,7 +12,7 @@ import (
 // the same five parts, in the same order, without a word that people need not know.
 func TestEveryFaultIsShownByOneComponent(t *testing.T) {
 	w := newWorld(t)
-	known := status.Known()
+	known := status.Known(nil)
 	if len(known) < 15 {
 		t.Fatalf("only %d faults are known", len(known))
 	}

@@ -96,3 +96,11 @@ func (q *request) nothingHere() error {
 	q.W.WriteHeader(http.StatusNotFound)
 	return q.Show("message", page.Page{Title: q.Say("nothing.title"), Body: page.Message{Title: q.Say("nothing.title"), Text: q.Say("nothing.text"), Link: "/", LinkText: q.Say("nothing.link")}})
 }
+
+// deciding bounds the time of what the circle has to decide; see page.Deciding.
+func deciding(fn handler) handler {
+	return func(q *request) error {
+		bounded := page.Deciding(func(r *page.Request) error { return fn(&request{q.Server, r}) })
+		return bounded(q.Request)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"redhen/appliance/home"
 	"redhen/appliance/status"
 	"redhen/appliance/web/page"
 	"redhen/provision/p2p/localname"
@@ -49,8 +50,8 @@ func (q *request) nearby() (list []nearBox) {
 	return list
 }
 
-// home is the page that answers "is everything safe?".
-type home struct {
+// homeBody is the page that answers "is everything safe?".
+type homeBody struct {
 	status.Report
 	Drawing template.HTML
 	Waiting []pair.Pending
@@ -59,6 +60,8 @@ type home struct {
 	Reason  string // the sentence without its yes or no
 	Rows    []homeRow
 	Broken  bool // some house is not reached directly
+	Returns []home.Return
+	Keeper  bool
 	// Known is false when the circle could not be asked.
 	Known bool
 }
@@ -85,23 +88,23 @@ func (q *request) rank(s status.Space) int {
 // homeRow is one box in the table below the drawing.
 type homeRow struct{ House, Box, Reached, Why, Do, Seen, Room string }
 
-func (q *request) home() (h home) {
+func (q *request) home() (h homeBody) {
 	r, err := q.cfg.Status.Report(q.R.Context())
 	if err != nil {
 		q.cfg.Logger.Warn("report", "err", err)
 		return h
 	}
-	h = home{Report: r, Known: true, Checked: r.Time.Format("15:04"), Drawing: drawHouses(r, q.Words)}
+	h = homeBody{Report: r, Known: true, Checked: r.Time.Format("15:04"), Drawing: drawHouses(r, q.Words)}
 	if _, after, ok := strings.Cut(r.Sentence, ". "); ok {
 		h.Reason = after
 	}
 	h.Spaces = slices.Clone(h.Spaces) // the report is everybody's
 	slices.SortStableFunc(h.Spaces, func(a, b status.Space) int { return q.rank(a) - q.rank(b) })
 	h.tabulate(q)
-	if q.IsKeeper() {
-		h.Waiting = q.cfg.Desk.Pending()
+	if h.Keeper = q.IsKeeper(); h.Keeper {
+		h.Waiting, h.Returns = q.cfg.Desk.Pending(), q.cfg.Returns.Returns()
 	}
-	lines, err := q.cfg.Status.Diary(diaryLines)
+	lines, err := q.cfg.Status.Diary(q.Words, diaryLines)
 	if err != nil {
 		q.cfg.Logger.Warn("diary", "err", err)
 	}
@@ -116,7 +119,7 @@ func (q *request) home() (h home) {
 }
 
 // tabulate says in rows what the drawing shows.
-func (h *home) tabulate(q *request) {
+func (h *homeBody) tabulate(q *request) {
 	for _, house := range h.Houses {
 		h.Broken = h.Broken || house.Reached.How == status.Through || house.Reached.How == status.Away
 		for i, b := range house.Boxes {

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"redhen/appliance/status"
 	"redhen/appliance/web/page"
@@ -20,7 +22,9 @@ type boxBody struct {
 	page.ThisBox
 	Used, Given string // Given is in gigabytes, empty for no limit
 	Known       bool
-	Wifi        bool // it has a radio
+	Upload      string // in megabits a second, empty for no limit
+	From, To    string // when the limit holds, "08:00"; both empty: always
+	Wifi        bool   // it has a radio
 	People      []hosted
 }
 
@@ -47,6 +51,12 @@ func (q *request) showBox(f *page.Form) error {
 	body := boxBody{ThisBox: q.ThisBox(), Wifi: q.cfg.Wifi != nil}
 	if wishes.Given > 0 {
 		body.Given = strconv.FormatFloat(float64(wishes.Given)/gigabyte, 'f', -1, 64)
+	}
+	if wishes.UploadKBps > 0 {
+		body.Upload = strconv.FormatFloat(math.Round(100*float64(wishes.UploadKBps)/megabit)/100, 'f', -1, 64)
+	}
+	if wishes.LimitFrom != wishes.LimitTo {
+		body.From, body.To = clock(wishes.LimitFrom), clock(wishes.LimitTo)
 	}
 	for _, a := range accounts {
 		if a.ID != q.Who.Account {
@@ -79,11 +89,24 @@ func (q *request) wishes() error {
 		f.Wrong("given", "need.given")
 		return q.showBox(f)
 	}
+	upload, ok := parseUpload(f.Get("upload"))
+	if !ok {
+		f.Wrong("upload", "need.upload")
+		return q.showBox(f)
+	}
+	from, to, ok := parseHours(f.Get("from"), f.Get("until"))
+	if !ok {
+		f.Wrong("from", "need.hours")
+		return q.showBox(f)
+	}
 	refuses, err := q.refused(q.R.Form["hold"])
 	if err != nil {
 		return err
 	}
-	err = q.cfg.Circle.Wish(q.R.Context(), q.Who.Account, func(s *directory.BoxSettings) { s.Given, s.Refuses = given, refuses })
+	err = q.cfg.Circle.Wish(q.R.Context(), q.Who.Account, func(s *directory.BoxSettings) {
+		s.Given, s.Refuses = given, refuses
+		s.UploadKBps, s.LimitFrom, s.LimitTo = upload, from, to
+	})
 	if err != nil {
 		return q.Blamed(f, err, q.showBox)
 	}
@@ -113,6 +136,42 @@ func parseRoom(s string) (bytes int64, ok bool) {
 	}
 	return int64(n * gigabyte), true
 }
+
+// megabit is how many units of 1,000 bytes are in one.
+const megabit = 125
+
+// minUpload is the least that a box gives of its uplink: with less, no picture arrives.
+const minUpload = 0.1 // megabits a second
+
+// parseUpload reads megabits a second; nothing, or 0, is no limit.
+func parseUpload(s string) (kbps int64, ok bool) {
+	if s == "" || s == "0" {
+		return 0, true
+	}
+	n, err := strconv.ParseFloat(strings.Replace(s, ",", ".", 1), 64)
+	if err != nil || math.IsNaN(n) || n < minUpload || n > 1e6 {
+		return 0, false
+	}
+	return int64(n * megabit), true
+}
+
+// parseHours reads from when to when, in minutes after midnight; two of nothing are always.
+func parseHours(from, to string) (a, b int, ok bool) {
+	if from == "" && to == "" {
+		return 0, 0, true
+	}
+	var err [2]error
+	read := func(s string) (int, error) {
+		t, err := time.Parse("15:04", s)
+		return t.Hour()*60 + t.Minute(), err
+	}
+	a, err[0] = read(from)
+	b, err[1] = read(to)
+	return a, b, err[0] == nil && err[1] == nil
+}
+
+// clock writes minutes after midnight.
+func clock(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60) }
 
 // setCopies says in how many houses a person wants their files.
 func (q *request) setCopies() error {

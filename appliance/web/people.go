@@ -7,6 +7,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/home"
 	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 	"redhen/provision/qr"
@@ -19,6 +20,8 @@ type circleBody struct {
 	Houses []houseBoxes
 	Keeper bool
 	Open   []openInvitation
+	// Returns are boxes that were given up and ask to come home.
+	Returns []home.Return
 	// Count is how many people there are, and are invited; Most how many there may be.
 	Count, Most int
 }
@@ -46,6 +49,9 @@ func (q *request) circlePage() error {
 	}
 	names := page.People(accounts)
 	body := circleBody{Keeper: q.IsKeeper()}
+	if body.Keeper {
+		body.Returns = q.cfg.Returns.Returns()
+	}
 	keeps := map[ident.AccountID]string{}
 	r := q.cfg.Circle.Roster()
 	for _, h := range r.Houses() {

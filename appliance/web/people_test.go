@@ -120,10 +120,15 @@ func TestGone(t *testing.T) {
 		t.Error("this box can be said to be gone")
 	}
 	body, _ = b.get("/circle/gone?box=Olive")
-	has(t, body, "Is Olive gone for good?", "What Oak Street alone had", "Mabel")
-	body, _ = b.post("/circle/gone", "box", "Olive", "password", "wrong")
+	has(t, body, "Is Olive gone for good?", "is in reach just now: it is not gone", "Mabel", "Your word is enough.")
+	w.away[boxKey(2).BoxID()] = true
+	body, _ = b.get("/circle/gone?box=Olive")
+	has(t, body, "Olive at Oak Street has not been in reach since", "What was written at Oak Street alone since then is gone")
+	body, _ = b.post("/circle/gone", "box", "Olive", "confirm", "Oak Lane", "password", password)
+	has(t, body, "That is not the name of the house where that box stands.")
+	body, _ = b.post("/circle/gone", "box", "Olive", "confirm", "Oak Street", "password", "wrong")
 	has(t, body, "do not belong together")
-	body, _ = b.post("/circle/gone", "box", "Olive", "password", password)
+	body, _ = b.post("/circle/gone", "box", "Olive", "confirm", "Oak Street", "password", password)
 	has(t, body, "Olive is out of the circle.")
 	if w.Roster().Active(boxKey(2).BoxID()) {
 		t.Error("it is a member still")

@@ -3,14 +3,18 @@ package web
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"redhen/appliance/account"
+	"redhen/provision/qr"
 )
 
 // TestARevokedAccountIsOut: when an account ends, so do its sessions and what they
@@ -131,4 +135,105 @@ func TestNoPageIsFramedOrAsksElsewhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestACookieCountsAtItsHostAlone: a browser, or somebody who took it, shows it at
+// another name of the same box in vain; it is made anew there, and by renewal only here.
+func TestACookieCountsAtItsHostAlone(t *testing.T) {
+	_, b := ada(t)
+	at := func(host string) int {
+		b.host = host
+		return b.do(httptest.NewRequest("GET", "/me", nil)).StatusCode
+	}
+	home := b.host
+	for host, want := range map[string]int{home: 200, home + ":8080": 200, "mill-lane.local": 303, "192.168.1.21": 303, "localhost": 303, "redhen.local": 303} {
+		if got := at(host); got != want {
+			t.Errorf("%s: %d, want %d", host, got, want)
+		}
+	}
+	b.host = home
+	plain, _, err := b.w.accounts.Login(t.Context(), "ada", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.cookies[sessionCookie] = plain // a session of no browser, such as a drill's
+	if got := at(home); got != http.StatusSeeOther {
+		t.Errorf("a session without a host: %d", got)
+	}
+}
+
+// TestTenThousandGuesses: nearly all are refused before anything is hashed, the owner
+// gets in from home all the while, and reads of it.
+func TestTenThousandGuesses(t *testing.T) {
+	w, _ := ada(t)
+	now := time.Now()
+	w.now = func() time.Time { return now }
+	ctx := account.WithSource(t.Context(), netip.MustParseAddr("203.0.113.9"))
+	hashed := 0
+	for i := range 10_000 {
+		now = now.Add(time.Second)
+		_, _, err := w.accounts.Login(ctx, "ada", fmt.Sprint("guess number ", i))
+		w.server.guesses.count("ada", err)
+		if errors.Is(err, account.ErrWrong) {
+			hashed++
+		} else if _, slow := errors.AsType[*account.SlowError](err); !slow {
+			t.Fatal(err)
+		}
+	}
+	if hashed > 40 {
+		t.Errorf("%d of 10,000 guesses were looked at", hashed)
+	}
+	own := w.browser()
+	body, _ := own.post("/login", "login", "ada", "password", password)
+	has(t, body, "Somebody typed a wrong password for you 10000 times", "Nobody got in.")
+}
+
+// TestNoPathLeadsOut: no way of writing a path leads out of one's own files.
+func TestNoPathLeadsOut(t *testing.T) {
+	w, b := ada(t)
+	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	w.loggedIn("ben").upload("/files/ben?do=upload", "files", "secret.txt", "ben's own words")
+	for _, path := range []string{
+		"/get/ada/../ben/secret.txt", "/get/ada/..%2fben/secret.txt", "/get/ada/%2e%2e/ben/secret.txt", "/get/ben/secret.txt", "/get/ada/..%5c..%5cben%5csecret.txt",
+		"/get/ada//../../ben/secret.txt", "/get/ada/%00/secret.txt", "/get/..%2f..%2fetc/passwd", "/files/ben", "/zip/ben/", "/zip/ada/..%2fben", "/removed/ben",
+		"/static/..%2f..%2fwords/en.txt", "/live/where/ben/secret.txt", "/live/kept/ben",
+	} {
+		for range 3 {
+			res := b.do(httptest.NewRequest("GET", path, nil))
+			if body := b.body(res); strings.Contains(body, "ben's own words") || strings.Contains(body, "root:") || strings.Contains(body, "secret.txt is") {
+				t.Errorf("%s: %d %s", path, res.StatusCode, body)
+			}
+			if path = res.Header.Get("Location"); res.StatusCode/100 != 3 || path == "" {
+				if res.StatusCode == http.StatusOK && !strings.HasPrefix(path, "/login") {
+					t.Errorf("something is there: %s", path)
+				}
+				break
+			}
+		}
+	}
+	for _, name := range []string{"../x", "a/b", "..", "\x00", strings.Repeat("x", 300)} {
+		if body, _ := b.post("/files/ada?do=mkdir", "folder", name); strings.Contains(body, "is made.") {
+			t.Errorf("a folder %q", name)
+		}
+	}
+}
+
+// FuzzPicture: whatever somebody uploads as the photo of a code, the page answers in words.
+func FuzzPicture(f *testing.F) {
+	w := newWorld(f)
+	b := w.browser()
+	code, err := qr.Draw("http://redhen.local/p#X")
+	if err != nil {
+		f.Fatal(err)
+	}
+	whole := code.PNG(2)
+	f.Add(whole)
+	f.Add(whole[:len(whole)/2])
+	f.Add([]byte("GIF89a\xff\xff\xff\xff"))
+	f.Add([]byte("\xff\xd8\xff\xe0\x00\x10JFIF"))
+	f.Fuzz(func(t *testing.T, picture []byte) {
+		if body, code := b.upload("/p/photo", "photo", "x.png", string(picture)); code >= 500 || !strings.Contains(body, "</html>") {
+			t.Errorf("%d: %s", code, body)
+		}
+	})
 }

@@ -16,24 +16,31 @@ func (s *Server) session(q *page.Request) (who account.Session, ok bool) {
 	if err != nil || page.HostOf(q.R.Host) == page.CommonName {
 		return account.Session{}, false
 	}
-	if who, err = s.cfg.Sessions.Verify(c.Value); err != nil {
+	if who, err = s.cfg.Sessions.Verify(c.Value); err != nil || who.Host != page.HostOf(q.R.Host) {
 		return account.Session{}, false
 	}
 	if who.Renew && q.R.Method == http.MethodGet {
 		if token, fresh, err := s.cfg.Sessions.Renew(c.Value); err == nil {
-			setCookie(q, token, fresh)
+			s.setCookie(q, token)
 			who = fresh
 		}
 	}
 	return who, true
 }
 
-func setCookie(q *page.Request, token string, s account.Session) {
-	if page.HostOf(q.R.Host) == page.CommonName {
+// setCookie has the browser show a session at this host name, and nowhere else.
+func (s *Server) setCookie(q *page.Request, token string) {
+	host := page.HostOf(q.R.Host)
+	if host == page.CommonName {
+		return
+	}
+	bound, who, err := s.cfg.Sessions.Bind(token, host)
+	if err != nil {
+		s.cfg.Logger.Warn("session", "err", err) // revoked in this moment: the next page asks for the password
 		return
 	}
 	http.SetCookie(q.W, &http.Cookie{
-		Name: sessionCookie, Value: token, Path: "/", Expires: s.Expires,
+		Name: sessionCookie, Value: bound, Path: "/", Expires: who.Expires,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: q.R.TLS != nil,
 	})
 }
@@ -91,7 +98,7 @@ func (q *request) enter(login, password string) error {
 	ctx := account.WithSource(q.R.Context(), q.From())
 	token, s, err := q.cfg.Sessions.Login(ctx, account.CleanName(login), password)
 	if err == nil {
-		setCookie(q.Request, token, s)
+		q.setCookie(q.Request, token)
 		q.Who = s
 	}
 	return err

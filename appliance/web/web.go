@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"redhen/appliance/account"
@@ -17,6 +18,9 @@ import (
 	"redhen/appliance/firstboot"
 	"redhen/appliance/space"
 	"redhen/appliance/status"
+	"redhen/appliance/web/care"
+	"redhen/appliance/web/gift"
+	"redhen/appliance/web/lost"
 	"redhen/appliance/web/page"
 	"redhen/appliance/web/upload"
 	webwifi "redhen/appliance/web/wifi"
@@ -36,7 +40,9 @@ type Circle interface {
 	Founder
 	People
 	Devices
-	Losses
+	lost.Losses
+	care.Leaving
+	gift.Giver
 	Invites
 	Wishes
 }
@@ -84,13 +90,6 @@ type Wishes interface {
 	SetCopies(ctx context.Context, login string, n int) error
 }
 
-// Losses take boxes out of the circle that are gone for good, by a keeper's word and
-// password; more is how many further keepers must say so.
-type Losses interface {
-	Gone(ctx context.Context, box, keeper, password string) (more int, err error)
-	Replace(ctx context.Context, old, replacement, keeper, password string) (more int, err error)
-}
-
 // Desk is where boxes wait that want to join; *pair.Desk does it.
 type Desk interface {
 	Pending() []pair.Pending
@@ -105,6 +104,8 @@ type Sessions interface {
 	Login(ctx context.Context, name, password string) (token string, s account.Session, err error)
 	Verify(token string) (account.Session, error)
 	Renew(token string) (string, account.Session, error)
+	// Bind gives a session for a browser, which shows it at one host name alone.
+	Bind(token, host string) (string, account.Session, error)
 	// Issue logs somebody in who proved otherwise who they are.
 	Issue(id ident.AccountID) (token string, s account.Session, err error)
 }
@@ -112,7 +113,8 @@ type Sessions interface {
 // Reports answer whether everything is safe; *status.Watch does it.
 type Reports interface {
 	Report(ctx context.Context) (status.Report, error)
-	Diary(limit int) ([]status.Line, error)
+	Diary(in *words.Words, limit int) ([]status.Line, error)
+	care.Neighbours
 }
 
 // Spaces finds the spaces that an account may see.
@@ -130,6 +132,14 @@ type Claim interface {
 	// Check returns nil when the box may be claimed from this address with this code, else
 	// ErrCode, ErrClosed or *account.SlowError.
 	Check(from netip.Addr, code string) error
+}
+
+// Care is what people do for the circle and the box; see package care.
+type Care struct {
+	Drills    care.Drills
+	Scrubber  care.Scrubber
+	Updates   care.Updates // nil: the box has no slots
+	Strangers care.Strangers
 }
 
 // Start is what the card of the box asks for, and how far that is; *firstboot.Start does it.
@@ -160,6 +170,8 @@ type Config struct {
 	Status   Reports
 	Spaces   Spaces
 	Claim    Claim
+	Returns  lost.Returns
+	Care     Care
 
 	// Proof guards what needs the code always: to receive a gift, and a new password; nil: nobody may.
 	Proof Claim
@@ -178,7 +190,7 @@ type Config struct {
 }
 
 func (c *Config) validate() error {
-	if c.Box == "" || c.Circle == nil || c.Desk == nil || c.Sessions == nil || c.Status == nil || c.Spaces == nil || c.Claim == nil {
+	if c.Box == "" || c.Circle == nil || c.Desk == nil || c.Sessions == nil || c.Status == nil || c.Spaces == nil || c.Claim == nil || c.Returns == nil || c.Care.Drills == nil || c.Care.Scrubber == nil || c.Care.Strangers == nil {
 		return errors.New("web: incomplete config")
 	}
 	if c.Names == nil {
@@ -220,7 +232,7 @@ func New(cfg Config) (*Server, error) {
 	var err error
 	s.site, err = page.New(page.Config{
 		Box: cfg.Box, Circle: cfg.Circle, Names: cfg.Names, Session: s.session, Logger: cfg.Logger, Now: cfg.Now, Languages: words.All(),
-	}, templates, webwifi.Templates)
+	}, templates, lost.Templates, care.Templates, gift.Templates, webwifi.Templates)
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +243,9 @@ func New(cfg Config) (*Server, error) {
 // Run works off what takes longer than a request, until ctx ends; it returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.uploads.Close()
+	var errands sync.WaitGroup
+	defer errands.Wait()
+	errands.Go(func() { s.site.Run(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -281,8 +296,6 @@ func (s *Server) routes() {
 	s.member("POST /circle/help", (*request).help)
 	s.member("GET /circle/help/{id}", (*request).helpLinkPage)
 	s.member("POST /circle/uninvite", deciding((*request).uninvite))
-	s.member("GET /circle/gone", (*request).gonePage)
-	s.member("POST /circle/gone", deciding((*request).gone))
 	s.member("GET /invite/box", (*request).inviteBoxPage)
 	s.member("POST /invite/box", (*request).inviteBox)
 	s.member("GET /invite/box/{id}", (*request).ticketPage)
@@ -303,7 +316,30 @@ func (s *Server) routes() {
 	s.member("POST /me/copies", deciding((*request).setCopies))
 	s.member("GET /box", (*request).boxPage)
 	s.member("POST /box", deciding((*request).wishes))
+	s.noun((&lost.Pages{Losses: s.cfg.Circle, Returns: s.cfg.Returns, Status: s.cfg.Status}).Routes())
+	s.noun((&gift.Pages{Giver: s.cfg.Circle, Desk: s.cfg.Desk}).Routes())
+	c := &care.Pages{
+		Drills: s.cfg.Care.Drills, Scrubber: s.cfg.Care.Scrubber, Leaving: s.cfg.Circle, Updates: s.cfg.Care.Updates,
+		Strangers: s.cfg.Care.Strangers, Near: s.cfg.Status, Wishes: s.cfg.Circle, Status: s.cfg.Status, Consents: s.consents,
+	}
+	s.noun(c.Routes())
+	for pattern, fn := range c.Open() {
+		s.open(pattern, func(q *request) error { return fn(q.Request) })
+	}
 	s.open("/", (*request).nothingHere)
+}
+
+// noun serves the pages of another package to people who are logged in.
+func (s *Server) noun(routes map[string]page.Handler) {
+	for pattern, fn := range routes {
+		s.members(pattern, fn)
+	}
+}
+
+// consents reports whether this box takes part in fire drills.
+func (s *Server) consents() bool {
+	wishes, err := s.cfg.Circle.BoxWishes()
+	return err == nil && !wishes.NoDrills
 }
 
 // air serves a page about the radio, where there is one to look after.

@@ -23,6 +23,7 @@ func has(t *testing.T, body string, wants ...string) {
 	for _, want := range wants {
 		if !strings.Contains(body, want) {
 			main := body[max(0, strings.Index(body, "<main")):]
+			main = main[:min(len(main), 1500)]
 			t.Errorf("the page lacks %q:\n%s", want, main)
 		}
 	}

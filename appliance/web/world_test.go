@@ -47,8 +47,11 @@ type world struct {
 	now    func() time.Time
 	away   map[ident.BoxID]bool
 	links  []p2p.Link
+	near   []ident.BoxID
 	// join stands for the other boxes.
-	join func(ctx context.Context, progress func(pair.Progress)) error
+	join     func(ctx context.Context, progress func(pair.Progress)) error
+	care     *careful
+	accounts *account.Accounts
 }
 
 // node is a raftnode without raft.
@@ -60,6 +63,7 @@ type node struct {
 	state    *kv.Layer
 	index    uint64
 	apart    bool // nothing is decided
+	takeOver func(lost []ident.BoxID, sign func(directory.View) (roster.Change, error)) error
 	statuses func() []raftnode.Status
 }
 
@@ -97,8 +101,11 @@ func (n *node) First(ident.ShardID, ident.AccountID, int) ([]circle.Replica, err
 	return []circle.Replica{{ID: 1, Box: n.key.BoxID(), Role: placement.Voter}}, nil
 }
 
-func (n *node) TakeOver(context.Context, []ident.BoxID, func(directory.View) (roster.Change, error)) error {
-	return raftnode.ErrApart // these pages do not offer it yet
+func (n *node) TakeOver(_ context.Context, lost []ident.BoxID, sign func(directory.View) (roster.Change, error)) error {
+	if n.takeOver != nil {
+		return n.takeOver(lost, sign)
+	}
+	return raftnode.ErrEnoughLeft
 }
 
 func (n *node) News() <-chan struct{} { return nil }
@@ -153,7 +160,8 @@ func newWorld(t testing.TB) *world {
 	t.Cleanup(func() { host.Close() })
 	hasher := account.NewHasher(account.Cost{Passes: 1, Memory: 64})
 	log := slog.New(slog.DiscardHandler)
-	accounts, err := account.New(account.Config{Key: w.key, Directory: w.node, Hasher: hasher, Logger: log})
+	clock := func() time.Time { return w.now() }
+	accounts, err := account.New(account.Config{Now: clock, Key: w.key, Directory: w.node, Hasher: hasher, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,14 +169,17 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.accounts = accounts
+	w.care = &careful{w: w}
 	w.desk = &desk{Desk: w.Circle.Desk()}
-	watch, err := status.New(status.Config{Box: w.key.BoxID(), Node: w.node, Fresh: time.Nanosecond, Links: func() []p2p.Link { return w.links }})
+	watch, err := status.New(status.Config{Box: w.key.BoxID(), Node: w.node, Fresh: time.Nanosecond, Links: func() []p2p.Link { return w.links }, Near: func() []ident.BoxID { return w.near }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.server, err = New(Config{
 		Box: w.key.BoxID(), Circle: w, Desk: w.desk, Sessions: accounts, Status: watch, Spaces: w,
-		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: w.now, Logger: log,
+		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care},
+		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: clock, Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)

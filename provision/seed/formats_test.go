@@ -349,4 +349,13 @@ func TestManifest(t *testing.T) {
 	if got, want := ImagerLink("https://x.org/a.json?b=c"), "rpi-imager://open?repo=https%3A%2F%2Fx.org%2Fa.json%3Fb%3Dc"; got != want {
 		t.Errorf("got %s", got)
 	}
+	read, err := ReadManifest(b)
+	if want := img; err != nil || read.URL != want.URL || read.SHA256 != want.SHA256 || read.DownloadSHA256 != want.DownloadSHA256 || read.Size != want.Size || read.Version != want.Version {
+		t.Errorf("read again: %+v, %v", read, err)
+	}
+	for _, bad := range []string{"", "[]", `{"os_list":[]}`, strings.Replace(string(b), "Version ", "", 1), strings.Replace(string(b), "https:", "ftp:", 1)} {
+		if _, err := ReadManifest([]byte(bad)); err == nil {
+			t.Errorf("%.40q is taken", bad)
+		}
+	}
 }

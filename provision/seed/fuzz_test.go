@@ -67,3 +67,26 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReadManifest: what is read can be written, and read again as the same.
+func FuzzReadManifest(f *testing.F) {
+	b, err := Manifest(Image{Version: "1", URL: "file:///x.img.xz", Size: 2, DownloadSize: 1, SHA256: [32]byte{1}, DownloadSHA256: [32]byte{2}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("{}"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		img, err := ReadManifest(b)
+		if err != nil {
+			return
+		}
+		again, err := Manifest(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same, err := ReadManifest(again); err != nil || same != img {
+			t.Errorf("%+v, then %+v, %v", img, same, err)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -93,4 +94,41 @@ func Manifest(img Image) ([]byte, error) {
 // ImagerLink returns the link that opens Imager with the manifest at an http or https address.
 func ImagerLink(manifestURL string) string {
 	return "rpi-imager://open?repo=" + url.QueryEscape(manifestURL)
+}
+
+// maxManifest bounds what ReadManifest reads, in bytes.
+const maxManifest = 64 << 10
+
+// ReadManifest reads what Manifest wrote: the image, but for the house. The error says
+// that it is something else.
+func ReadManifest(b []byte) (Image, error) {
+	var m manifest
+	if len(b) > maxManifest {
+		return Image{}, errors.New("imager manifest: too large")
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return Image{}, fmt.Errorf("imager manifest: %w", err)
+	}
+	if len(m.Systems) != 1 {
+		return Image{}, errors.New("imager manifest: not one of redhen's")
+	}
+	s := m.Systems[0]
+	img := Image{URL: s.URL, Icon: s.Icon, Size: s.ExtractSize, DownloadSize: s.DownloadSize}
+	_, version, ours := strings.Cut(s.Description, "Version ")
+	if img.Version = version; !ours {
+		return Image{}, errors.New("imager manifest: not one of redhen's")
+	}
+	var err error
+	if img.Released, err = time.Parse(time.DateOnly, s.ReleaseDate); err != nil {
+		return Image{}, fmt.Errorf("imager manifest: %w", err)
+	}
+	whole, wrong := hex.DecodeString(s.ExtractSHA256)
+	packed, err := hex.DecodeString(s.DownloadSHA256)
+	if wrong != nil || err != nil || len(whole) != len(img.SHA256) || len(packed) != len(img.DownloadSHA256) {
+		return Image{}, errors.New("imager manifest: a hash is not one")
+	}
+	copy(img.SHA256[:], whole)
+	copy(img.DownloadSHA256[:], packed)
+	_, err = Manifest(img)
+	return img, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"redhen/provision/ident"
@@ -108,8 +109,11 @@ type BoxSettings struct {
 	Given int64 `cbor:"1,keyasint,omitempty"`
 	// Refuses lists accounts whose spaces the box will not hold.
 	Refuses []ident.AccountID `cbor:"2,keyasint,omitempty"`
-	// UploadKBps limits bulk uploads, in 1,000 bytes a second; zero means no limit.
+	// UploadKBps limits bulk uploads, in 1,000 bytes a second; zero means no limit. It holds from
+	// LimitFrom to LimitTo, in minutes after midnight on the box's clock; always when they are the same.
 	UploadKBps int64 `cbor:"3,keyasint,omitempty"`
+	LimitFrom  int   `cbor:"9,keyasint,omitempty"`
+	LimitTo    int   `cbor:"10,keyasint,omitempty"`
 	// Pinned boxes do not update by themselves.
 	Pinned bool `cbor:"4,keyasint,omitempty"`
 	// Reads is the newest format level that the program on the box can read.
@@ -121,6 +125,28 @@ type BoxSettings struct {
 	// Updating: the box installs a release and may be away until then, in milliseconds.
 	// No other box begins to meanwhile, since all of them hold the circle's own shard.
 	Updating int64 `cbor:"8,keyasint,omitempty"`
+	// Elsewhere lists boxes that are near on the network and yet stand in another house, by
+	// the keeper's word.
+	Elsewhere []ident.BoxID `cbor:"11,keyasint,omitempty"`
+}
+
+const dayMinutes = 24 * 60
+
+// Upload returns how many bytes of bulk a second the box may send at a moment, on the
+// clock of its place; zero means as many as go.
+func (b BoxSettings) Upload(now time.Time) int64 {
+	minute := now.Hour()*60 + now.Minute()
+	holds := b.LimitFrom <= minute && minute < b.LimitTo
+	switch {
+	case b.LimitFrom == b.LimitTo:
+		holds = true
+	case b.LimitFrom > b.LimitTo: // over midnight
+		holds = minute >= b.LimitFrom || minute < b.LimitTo
+	}
+	if !holds {
+		return 0
+	}
+	return b.UploadKBps * 1000
 }
 
 // MaxUpdating bounds how far ahead Updating may be, in milliseconds.
@@ -248,12 +274,17 @@ func (n *NewSpace) check() error {
 }
 
 func (b *BoxSettings) check() error {
-	if b.Given < 0 || b.UploadKBps < 0 || len(b.Refuses) > maxList {
+	if b.Given < 0 || b.UploadKBps < 0 || b.LimitFrom < 0 || b.LimitTo < 0 || b.LimitFrom >= dayMinutes || b.LimitTo >= dayMinutes || len(b.Refuses) > maxList || len(b.Elsewhere) > maxList {
 		return errSize
 	}
 	var err error
 	for _, a := range b.Refuses {
 		err = errors.Join(err, checkHexID(string(a)))
+	}
+	for _, box := range b.Elsewhere {
+		if len(box) == 0 || len(box) > 128 {
+			err = errors.Join(err, errSize)
+		}
 	}
 	return err
 }

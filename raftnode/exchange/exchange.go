@@ -122,7 +122,7 @@ func New(cfg Config) (*Exchange, error) {
 		guests: make(map[lane]int),
 		files:  make(map[string]string),
 	}
-	x.lanes.open = make(map[lane]chan struct{})
+	x.lanes.open = make(map[lane]seats)
 	x.serve(haveService, x.serveHave)
 	x.serve(putService, x.servePut)
 	x.serve(getService, x.serveGet)
@@ -191,25 +191,43 @@ type lane struct {
 	service string
 }
 
-// lanes bounds the streams that this box opens.
+// lanes bounds the streams that this box opens. One of a lane is kept for what is the
+// keeper's own (transport.Own), so that it never waits for the rest.
 type lanes struct {
 	mu   sync.Mutex
-	open map[lane]chan struct{} // never more than boxes × services
+	open map[lane]seats // never more than boxes × services
 }
+
+type seats struct{ all, rest chan struct{} }
 
 func (l *lanes) take(ctx context.Context, to lane) (free func(), err error) {
 	l.mu.Lock()
-	c := l.open[to]
-	if c == nil {
-		c = make(chan struct{}, perPeer)
+	c, ok := l.open[to]
+	if !ok {
+		c = seats{make(chan struct{}, perPeer), make(chan struct{}, perPeer-1)}
 		l.open[to] = c
 	}
 	l.mu.Unlock()
+	leave := func() {}
+	if !transport.IsOwn(ctx) {
+		if err := sit(ctx, c.rest); err != nil {
+			return nil, err
+		}
+		leave = func() { <-c.rest }
+	}
+	if err := sit(ctx, c.all); err != nil {
+		leave()
+		return nil, err
+	}
+	return func() { <-c.all; leave() }, nil
+}
+
+func sit(ctx context.Context, seats chan struct{}) error {
 	select {
-	case c <- struct{}{}:
-		return func() { <-c }, nil
+	case seats <- struct{}{}:
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 

@@ -136,6 +136,8 @@ func (p *pacer) adapt(rtt, since time.Duration) {
 type paced struct {
 	p2p.Stream
 	pacer *pacer
+	share *share
+	own   bool // it carries what is the keeper's own
 
 	mu      sync.Mutex // guards all below
 	written int64
@@ -146,8 +148,8 @@ type paced struct {
 
 var _ Stream = (*paced)(nil)
 
-func newPaced(s p2p.Stream, p *pacer) *paced {
-	return &paced{Stream: s, pacer: p, ended: make(chan struct{})}
+func newPaced(s p2p.Stream, p *pacer, all *share, own bool) *paced {
+	return &paced{Stream: s, pacer: p, share: all, own: own, ended: make(chan struct{})}
 }
 
 // Read implements Stream.
@@ -160,7 +162,7 @@ func (s *paced) Read(b []byte) (int, error) {
 func (s *paced) Write(b []byte) (int, error) {
 	written := 0
 	for {
-		part := b[written:min(len(b), written+s.pacer.burst())]
+		part := b[written:min(len(b), written+s.share.burst(s.pacer.burst()))]
 		if err := s.hold(len(part)); err != nil {
 			return written, err
 		}
@@ -178,11 +180,12 @@ func (s *paced) hold(n int) error {
 	s.written += int64(n)
 	free, by := s.written <= freeBytes, s.writeBy
 	s.mu.Unlock()
+	now := time.Now()
+	wait := s.share.book(now, n, s.own) // the keeper's limit holds for small answers, too: those after them wait
 	if free {
 		return nil
 	}
-	now := time.Now()
-	wait := s.pacer.book(now, n)
+	wait = max(wait, s.pacer.book(now, n))
 	if wait == 0 {
 		return nil
 	}

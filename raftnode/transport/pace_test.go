@@ -120,7 +120,7 @@ func TestTheStartOfAStreamIsFree(t *testing.T) {
 		b.Handle("drop", func(_ context.Context, _ ident.BoxID, s Stream) { io.Copy(io.Discard, s) })
 		p := &pacer{rate: 100 << 10}
 		p.book(time.Now(), 1<<20) // others are sending
-		s := newPaced(dial(t, a, berts, "drop"), p)
+		s := newPaced(dial(t, a, berts, "drop"), p, &share{}, false)
 		begin := time.Now()
 		if _, err := s.Write(make([]byte, freeBytes)); err != nil || time.Since(begin) != 0 {
 			t.Errorf("the first 64 KiB took %v, %v", time.Since(begin), err)

@@ -57,7 +57,8 @@ type Config struct {
 // whenever it breaks; of those that wait too long or are too many, the oldest are lost. All
 // other streams are bulk: beyond their first 64 KiB they are paced so that frames keep their time (SetRTT).
 type Peers struct {
-	cfg Config
+	cfg   Config
+	share share
 
 	mu      sync.Mutex // guards all below
 	lines   map[ident.BoxID]*line
@@ -144,7 +145,7 @@ func (p *Peers) Dial(ctx context.Context, to ident.BoxID, service string) (Strea
 	if err != nil {
 		return nil, dialError(err)
 	}
-	return newPaced(s, p.pacer(to)), nil
+	return newPaced(s, p.pacer(to), &p.share, IsOwn(ctx)), nil
 }
 
 // dialError says in this package's words why a stream could not be opened.
@@ -162,7 +163,7 @@ func dialError(err error) error {
 // Handle implements Network, for members of the circle only.
 func (p *Peers) Handle(service string, fn func(context.Context, ident.BoxID, Stream)) {
 	p.cfg.Host.Handle(protocolOf(service), p2p.Members, func(ctx context.Context, from ident.BoxID, s p2p.Stream) {
-		paced := newPaced(s, p.pacer(from))
+		paced := newPaced(s, p.pacer(from), &p.share, false)
 		defer paced.Close()
 		fn(ctx, from, paced)
 	})

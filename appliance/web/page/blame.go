@@ -3,9 +3,12 @@ package page
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/drill"
+	"redhen/appliance/space"
 	"redhen/appliance/words"
 	"redhen/provision/pair"
 	"redhen/provision/qr"
@@ -69,6 +72,7 @@ func Blame(w *words.Words, err error) (field, text string, ok bool) {
 		{circle.ErrNoCircle, "", "error.no-circle"},
 		{circle.ErrNoAccount, "login", "error.no-account"},
 		{circle.ErrNoBox, "", "error.no-box"},
+		{circle.ErrConfirm, "confirm", "error.confirm"},
 		{circle.ErrNotKeeper, "", "error.not-keeper"},
 		{account.ErrNotKeeper, "", "error.not-keeper"},
 		{raftnode.ErrApart, "", "error.apart"},
@@ -81,5 +85,23 @@ func Blame(w *words.Words, err error) (field, text string, ok bool) {
 			return row.field, w.Say(row.key), true
 		}
 	}
+	if said, ok := circle.Explain(err); ok {
+		return "", said.Sentence, true
+	}
+	if said, ok := drill.Explain(err); ok {
+		return "", said.Sentence, true
+	}
 	return "", "", false
+}
+
+// Why says in words why something did not work, whatever it was.
+func (q *Request) Why(err error) string {
+	if _, text, ok := Blame(q.Words, err); ok {
+		return text
+	}
+	trouble := space.Explain(err)
+	if trouble.Status == http.StatusInternalServerError {
+		q.Logger.Error("page", "err", err)
+	}
+	return trouble.String()
 }

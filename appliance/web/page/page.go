@@ -5,6 +5,7 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -56,6 +57,8 @@ type Site struct {
 	sets   map[*words.Words]map[string]*template.Template
 	assets map[string]asset // by name
 	live   atomic.Int32     // pages that are kept up to date now
+
+	errands chan func(context.Context)
 }
 
 type asset struct {
@@ -106,7 +109,7 @@ func (n *Note) UndoBy(action, label string, pairs ...string) {
 
 // New reads the templates: a page is a file NAME.html, in one of the folders.
 func New(cfg Config, folders ...fs.FS) (*Site, error) {
-	s := &Site{Config: cfg, Shelf: NewShelf(cfg.Now), sets: map[*words.Words]map[string]*template.Template{}, assets: map[string]asset{}}
+	s := &Site{Config: cfg, Shelf: NewShelf(cfg.Now), sets: map[*words.Words]map[string]*template.Template{}, assets: map[string]asset{}, errands: make(chan func(context.Context))}
 	files, err := embedded.ReadDir("static")
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)

@@ -171,6 +171,9 @@ func (p *phone) tap(text string) {
 	p.t.Helper()
 	quoted := strconv.Quote(text)
 	path := "//main//*[self::a or self::button or self::summary][contains(normalize-space(.), " + quoted + ") or contains(@aria-label, " + quoted + ")]"
+	p.do("find “"+text+"”", chromedp.ScrollIntoView(path, chromedp.NodeVisible))
+	// A person moves what they tap out from under the bar at the bottom.
+	value[bool](p, "document.evaluate("+strconv.Quote(path)+", document, null, 9).singleNodeValue?.scrollIntoView({block: 'center', behavior: 'instant'}), true")
 	p.do("tap “"+text+"”", chromedp.Click(path, chromedp.NodeVisible))
 }
 

@@ -59,20 +59,26 @@ func (p *phone) reflows(page string) {
 	p.screen(p.desktop)
 }
 
+// photo keeps a picture of the page, whole.
+func (p *phone) photo(name string) {
+	p.t.Helper()
+	ctx, end := context.WithTimeout(p.ctx, patience)
+	defer end()
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.fail("take a picture: " + err.Error())
+	}
+	p.keep(name, png)
+}
+
 func (p *phone) judge(page string, desktop, dark bool) {
 	p.t.Helper()
 	name := fmt.Sprintf("%s-%s-%s", page, map[bool]string{true: "desk", false: "phone"}[desktop], map[bool]string{true: "dark", false: "light"}[dark])
 	if p.noJS {
 		name += "-plain"
 	}
-	ctx, end := context.WithTimeout(p.ctx, patience)
-	defer end()
 	p.size(desktop, max(screenHeight(desktop), value[int64](p, "document.documentElement.scrollHeight")))
-	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		p.fail("take a picture: " + err.Error())
-	}
-	p.keep(name, png)
+	p.photo(name)
 	p.size(desktop, screenHeight(desktop))
 	if wide := value[bool](p, "document.documentElement.scrollWidth > document.documentElement.clientWidth"); wide {
 		p.t.Errorf("%s: sticks out sideways", name)

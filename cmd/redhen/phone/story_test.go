@@ -99,6 +99,7 @@ func story(t *testing.T, plain bool) {
 	ben.t.Log("Ben's house burns")
 	oak.burn(t)
 	clara.goesOn(mill, pictures)
+	anna.takesOver(mill)
 }
 
 // claims begins a circle at a fresh box.
@@ -250,6 +251,22 @@ func (p *phone) goesOn(at *house, pictures []string) {
 	p.open(at.URL() + "/")
 	p.sees("No other house is in reach from Mill Lane")
 	p.look("home-fire")
+}
+
+// takesOver has the circle go on without the house that burnt.
+func (p *phone) takesOver(at *house) {
+	p.t.Helper()
+	p.logsIn(at, "anna", annas)
+	p.open(at.URL() + "/circle/gone?box=Oak%20Street")
+	p.sees("Go on without a house", "Oak Street has not been in reach since")
+	p.look("takeover")
+	p.fill("house1", "Oak Street", "password", annas)
+	p.tap("Go on without")
+	p.sees("The circle goes on without Oak Street.")
+	p.look("home-after")
+	p.open(at.URL() + "/circle")
+	p.sees("Invite a friend’s box")
+	p.look("circle-after")
 }
 
 // fetches returns the bytes of an address, with the phone's cookies.

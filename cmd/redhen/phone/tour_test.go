@@ -43,6 +43,12 @@ func (p *phone) tours(at *house) {
 	p.look("files-found")
 	p.visits(base, "circle", "/circle", "Houses")
 	p.visits(base, "gone", "/circle/gone?box=Oak%20Street", "Gone for good", "gone for good")
+	p.gives(base)
+	p.visits(base, "drill", "/circle/drill", "plays dead for a minute")
+	p.visits(base, "returns", "/circle/home", "No box asks to come home")
+	p.visits(base, "care", "/box/care", "Read everything again")
+	p.tap("Check it now")
+	p.sees("All is good.")
 	p.visits(base, "me", "/me", "Connect my computer")
 	p.visits(base, "box", "/box", "Room for the circle")
 	p.visits(base, "forgot", "/forgot", "Ask a keeper")
@@ -144,4 +150,22 @@ func (p *phone) entersByCode(at *house, other *phone) {
 	other.look("enter")
 	other.tap("Yes, log in")
 	other.sees("Is everything safe?")
+}
+
+// gives makes a box for a friend, and takes it back.
+func (p *phone) gives(base string) {
+	p.t.Helper()
+	p.visits(base, "gift", "/invite/gift", "Whom is it for?")
+	p.fill("invitee", "Dora", "house", "Quay Cottage", "wifi", "Quay", "wifi-password", "a long password")
+	p.tap("Make it")
+	p.sees("The box for Quay Cottage")
+	p.look("present")
+	here := value[string](p, "location.href")
+	p.open(here + "/card")
+	p.sees("A box for Quay Cottage")
+	p.photo("gift-card") // a page for paper runs no script, not that of axe either
+	p.open(here)
+	p.sees("Take the gift back")
+	p.tap("Take the gift back")
+	p.sees("The invite is taken back.")
 }
