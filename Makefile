@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim torture mutants powercuts clients phone nat fire levels e2e bench fuzz image pins release smoke test-vm clean
+.PHONY: all build deb setup demo test check unit sim torture mutants powercuts clients phone name nat fire levels e2e bench fuzz image pins release smoke test-vm clean
 
 all: build
 
@@ -33,7 +33,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 
 # What computes in one goroutine alone has nothing to race with. The matrix of NATs, and
 # whatever tests leave out when they are -short, take too long under the race detector. Random circles are the simulation's, below.
-CLIENTS := cmd/redhen/clients cmd/redhen/phone cmd/redhen/nat cmd/redhen/levels
+CLIENTS := cmd/redhen/clients cmd/redhen/phone cmd/redhen/nat cmd/redhen/name cmd/redhen/levels
 UNRACED := provision/p2ptest provision/qr provision/roster raftnode/catalog
 BOTH    := appliance/appliancetest raftnode raftnode/garbage raftnode/journal raftnode/manifest raftnode/raftlog
 unit: ## all packages, under the race detector; but for those whose clients are other programs
@@ -76,6 +76,9 @@ phone: ## the pages in a real browser that plays a phone: the short story
 
 e2e: ## the whole of it: by day and night, at the desk, without scripts; pictures of every page are in out/screens
 	$(GO) test -count=1 -timeout 20m ./cmd/redhen/phone/
+name: ## a public name in a small internet: a name server, an authority, a browser, a fire; needs root
+	$(GO) test -count=1 -v -timeout 15m ./cmd/redhen/name/ | grep -vE '^=== '
+
 nat: ## real boxes in network namespaces behind the kernel's NAT; needs root
 	$(GO) test -count=1 -v -timeout 30m ./cmd/redhen/nat/ | grep -vE '^=== '
 

@@ -46,17 +46,22 @@ const DefaultP2P = 4717
 
 // Config says how a box runs. Dir is needed; zero values mean the defaults.
 type Config struct {
-	Dir    string       // state directory: everything the box keeps is below it
-	HTTP   string       // where the pages are, "host:port"; "" = nowhere
-	P2P    int          // TCP and UDP port for the other boxes; 0 = any free one
-	Listen netip.Addr   // the one address for the other boxes; zero = all of the machine
-	Boot   string       // the mounted FAT partition of the card that the box started from; "" = none
-	LAN    bool         // find members, and answer for names, on the local network; ask the router for a port
-	Logger *slog.Logger // nil = none
+	Dir   string // state directory: everything the box keeps is below it
+	HTTP  string // where the pages are, "host:port"; "" = nowhere
+	HTTPS string // where visitors from the internet come in, "host:port"; "" = nowhere
+	// HTTPSOptional: the box goes on when that cannot be opened.
+	HTTPSOptional bool
+	P2P           int          // TCP and UDP port for the other boxes; 0 = any free one
+	Listen        netip.Addr   // the one address for the other boxes; zero = all of the machine
+	Boot          string       // the mounted FAT partition of the card that the box started from; "" = none
+	LAN           bool         // find members, and answer for names, on the local network; ask the router for a port
+	Logger        *slog.Logger // nil = none
 
 	Relays []addrbook.Rented // relays that belong to no circle, through which this one may be reached
 
 	PromoteAfter time.Duration // see raftnode.Config
+
+	RenewLook time.Duration // how often certificates are looked at; 0 = 10 minutes
 
 	Wifi   *Wifi          // nil = somebody else looks after the radio, or there is none
 	Panel  Panel          // screen and light; they are the caller's to close
@@ -111,6 +116,7 @@ type Appliance struct {
 	socket   net.Listener     // of programs on this machine
 	http     net.Listener     // of people; nil = none
 	pages    *web.Server      // nil without http
+	public   public           // the circle's name in the world
 	updater  *update.Updater  // nil without slots
 
 	claimCode string // for a fresh box, a gift, and a forgotten password
@@ -127,7 +133,7 @@ func Open(cfg Config) (*Appliance, error) {
 		return nil, err
 	}
 	a := &Appliance{cfg: cfg, log: cfg.Logger, unlock: func() {}, endBase: func() {}}
-	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.checkLevel, a.openUpdates, a.openDoors} {
+	for _, open := range []func() error{a.openState, a.openStorage, a.openLinks, a.openPeople, a.openPublic, a.checkLevel, a.openUpdates, a.openDoors} {
 		if err := open(); err != nil {
 			a.close()
 			return nil, err
@@ -182,7 +188,7 @@ func room(dir string) func() (int64, error) {
 func (a *Appliance) openLinks() (err error) {
 	a.host, err = p2p.New(a.cfg.Underlay(p2p.Config{
 		Key: a.key, Port: a.cfg.P2P, ListenIP: a.cfg.Listen, Dir: a.cfg.Dir,
-		MDNS: a.cfg.LAN, PortMap: a.cfg.LAN, Logger: a.log,
+		MDNS: a.cfg.LAN, PortMap: a.cfg.LAN, MapTCP: a.mapTCP(), Logger: a.log,
 		Strangers: a.cfg.LAN && strangersAllowed(a.cfg.Dir, a.log),
 	}))
 	if err != nil {
@@ -259,6 +265,7 @@ func (a *Appliance) openPeople() (err error) {
 		Wifi:         a.wifiNow,
 		Now:          a.now,
 		Home:         a.atHome,
+		Public:       a.publicName,
 		Near:         func() []ident.BoxID { return neighbours(a.host.Links()) },
 		CardProblems: func() []string { return a.start.State().Problems },
 	})
@@ -345,6 +352,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 		defer doorsClosed()
 		return ended("doors", a.serveDoors(ctx))
 	})
+	group.Go(func() error { return ended("public name", a.servePublic(ctx)) })
 	a.log.Info("box runs", "box", a.key.BoxID(), "port", a.host.Port())
 	return group.Wait()
 }
@@ -358,7 +366,7 @@ func ended(part string, err error) error {
 
 // close puts down what Open took up, in the opposite order.
 func (a *Appliance) close() {
-	for _, l := range []net.Listener{a.socket, a.http} {
+	for _, l := range []net.Listener{a.socket, a.http, a.public.https} {
 		if l != nil {
 			l.Close() // closed already after serving
 		}

@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"redhen/appliance/api"
 	"redhen/appliance/dav"
 	"redhen/appliance/firstboot"
+	"redhen/appliance/passkey"
 	"redhen/appliance/web"
 	"redhen/images/layout"
 	"redhen/provision/ident"
@@ -93,6 +95,7 @@ func (a *Appliance) serveDoors(ctx context.Context) error {
 	serve(a.socket, a.localDoor())
 	if a.http != nil {
 		serve(a.http, a.air.atDoor(a.publicDoors(ctx), a.claimed))
+		serve(tls.NewListener(a.public.here, a.public.certs.TLS()), a.publicDoors(ctx))
 		group.Go(func() error { return a.pages.Run(ctx) })
 	}
 	return group.Wait()
@@ -163,10 +166,16 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	for _, request := range forKeepers() {
 		mux.Handle(request, keepersDoor(keepersOnly, a.localDoor()))
 	}
+	if keys, err := passkey.New(a.passkeys()); err != nil {
+		a.log.Error("passkeys", "err", err)
+	} else {
+		mux.Handle("/passkey", keys)
+		mux.Handle("/passkey/", keys)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.Handle("/live/", until(ctx, a.pages)) // they would hold up the end
 	mux.Handle("/", a.pages)
-	return mux
+	return a.toPublicName(mux)
 }
 
 // forKeepers are the requests of the local door that the keeper of this box may send
@@ -188,8 +197,8 @@ func keepersDoor(allowed func(http.ResponseWriter, *http.Request) bool, door htt
 // localDoor is for programs on this machine that may open the socket.
 func (a *Appliance) localDoor() http.Handler {
 	cfg := api.Config{
-		SetStrangers: a.SetStrangers,
-		Box:          a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
+		SetStrangers: a.SetStrangers, Naming: a,
+		Box: a.About, Circle: a.circle, Home: a.home, Status: a.watch, Spaces: spaces{a.node}, Care: a.node, Drills: a.drills, Logger: a.log,
 		Bakery: a.bakery(),
 	}
 	if a.updater != nil {

@@ -38,6 +38,12 @@ func fences() map[string][]string {
 		"github.com/vishvananda/":     {"board", "board/"},
 		"github.com/insomniacslk/":    {"board", "board/", "images/wifilab/street"},
 		"golang.org/x/sys":            {"board", "board/", "images/wifilab/street"},
+		"github.com/go-webauthn/":     {"appliance/account"},
+		"github.com/caddyserver/":     {"appliance/certs"},
+		"github.com/mholt/":           {"appliance/certs"},
+		"github.com/libdns/":          {"appliance/certs", "appliance/domain"},
+		"github.com/miekg/":           {"appliance/domain", "cmd/redhen/name"},
+		"github.com/letsencrypt/":     {"cmd/redhen/name"},
 		"github.com/gokrazy/":         {"appliance/update", "cmd/redhen", "images/"},
 	}
 }

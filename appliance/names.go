@@ -16,7 +16,7 @@ func (a *Appliance) hostNames() (names []string) {
 	if host, err := os.Hostname(); err == nil {
 		names = append(names, host, host+".local")
 	}
-	return names
+	return append(names, a.public.domain.Names()...)
 }
 
 // answerNames answers on the local network for redhen.local and for the box's own

@@ -50,6 +50,7 @@ type Config struct {
 	Updates Updates // nil: the same
 	// SetStrangers switches the help of strangers on or off.
 	SetStrangers func(on bool) error
+	Naming       Naming
 	Logger       *slog.Logger
 }
 
@@ -84,6 +85,7 @@ func New(cfg Config) http.Handler {
 	handle("GET /v1/drill", s.lastDrill)
 	handle("PUT /v1/drill/consent", s.consent)
 	handle("PUT /v1/strangers", s.setStrangers)
+	s.nameRoutes(handle)
 	handle("POST /v1/found", s.found)
 	mux.HandleFunc("POST /v1/join", s.join)
 	handle("GET /v1/invites", s.invites)

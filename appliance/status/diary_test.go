@@ -29,6 +29,8 @@ func TestDiaryInWords(t *testing.T) {
 		{What: "house-renamed", About: map[string]string{"house": "Mill Lane", "was": "Mill"}},
 		{What: "account-added", About: map[string]string{"name": "ada"}},
 		{What: "password-reset", About: map[string]string{"name": "ada", "by": "Ben Carter"}},
+		{What: "passkey-added", About: map[string]string{"name": "ada"}},
+		{What: "visitors-flood", About: map[string]string{"house": "Mill Lane", "box": "Mabel", "n": "200"}},
 		{What: "account-removed", About: map[string]string{"name": "ada"}},
 		entry(whatAway, "", "house", "Mill Lane", "since", since),
 		entry(whatBack, "", "house", "Mill Lane", "since", since),

@@ -40,6 +40,8 @@ type Facts struct {
 	// CardProblems are sentences about the card with settings.
 	CardProblems []string
 	Wifi         Wifi
+	// Public is the name by which the circle is opened from everywhere, nil when it has none.
+	Public *PublicName
 	// Outcast says that this box was given up by the others, nil when it was not.
 	Outcast *Outcast
 	// Parted says that another side of the circle went on alone, as this one did; nil: none.

@@ -53,6 +53,8 @@ type Config struct {
 	// CardProblems tells what on the card with settings cannot be used; nil: nothing.
 	CardProblems func() []string
 	Wifi         func() Wifi // nil: there is none
+	// Public tells of the circle's public name, nil when it has none; nil: it has none.
+	Public func() *PublicName
 	// Home tells whether this box was given up, which boxes that were ask to come home, and
 	// whether another side went on alone, too; nil: none of it.
 	Home func() (*Outcast, []Return, *Parted)
@@ -173,6 +175,9 @@ func (w *Watch) facts(ctx context.Context) (f Facts, err error) {
 		for _, b := range f.Circle.Boxes {
 			f.Walls[b.ID] = w.cfg.Reach(b.ID).Wall
 		}
+	}
+	if w.cfg.Public != nil {
+		f.Public = w.cfg.Public()
 	}
 	if w.cfg.Home != nil {
 		f.Outcast, f.Returns, f.Parted = w.cfg.Home()

@@ -186,6 +186,9 @@ func faultScenes() map[Code]Facts {
 	for code, facts := range machineScenes() {
 		f[code] = facts
 	}
+	for code, facts := range publicScenes() {
+		f[code] = facts
+	}
 	f[CodeDiskFull], f[CodeDiskNearlyFull], f[CodeClock], f[CodePetition], f[CodeOutside] = full, low, clock, gone, outside
 	return f
 }

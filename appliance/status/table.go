@@ -54,7 +54,7 @@ const (
 
 // table holds every fault that redhen knows. Of the same weight, the first counts most.
 func table() []row {
-	return slices.Concat(dangers(), machineDangers(), cares(), machineCares(), notes(), machineNotes())
+	return slices.Concat(dangers(), machineDangers(), cares(), publicCares(), machineCares(), notes(), machineNotes())
 }
 
 func dangers() []row {

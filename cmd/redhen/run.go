@@ -29,6 +29,8 @@ import (
 // runFlags are the flags of redhen run.
 type runFlags struct {
 	http, listen, log string
+	https             string
+	renewLook         time.Duration
 	boot              string
 	p2p               int
 	relays            []string
@@ -44,6 +46,7 @@ func (a *app) runCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runBox(cmd.Context(), f) },
 	}
 	cmd.Flags().StringVar(&f.http, "http", defaultHTTP(), `where the pages are, host:port ("" = nowhere)`)
+	cmd.Flags().StringVar(&f.https, "https", autoHTTPS, `where visitors from the internet come in, host:port ("" = nowhere; auto = port 443 beside pages at port 80, when it is free)`)
 	cmd.Flags().IntVar(&f.p2p, "p2p", appliance.DefaultP2P, "TCP and UDP port for the other boxes (0 = any free one)")
 	cmd.Flags().StringVar(&f.boot, "boot", "", "the mounted FAT partition of the card, with settings for the box")
 	cmd.Flags().BoolVar(&f.panel, "panel", false, "show the box on the screen and by the light of this machine, where there are any")
@@ -53,9 +56,11 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&f.relays, "relay", nil, "a rented relay, NAME@ADDRESS:PORT as redhen relay prints it; the other boxes of the circle learn of it")
 	cmd.Flags().StringVar(&f.log, "log", "info", "what to log: debug, info, warn, error")
 	cmd.Flags().DurationVar(&f.promoteAfter, "promote-after", 0, "unbroken contact before two houses decide together (default 10m)")
+	cmd.Flags().DurationVar(&f.renewLook, "renew-look", 0, "how often certificates are looked at (default 10m)")
 	cmd.Flags().BoolVar(&f.withParent, "with-parent", false, "end when the input ends")
 	cmd.Flags().MarkHidden("promote-after") // never fails: the flags are those above
 	cmd.Flags().MarkHidden("with-parent")
+	cmd.Flags().MarkHidden("renew-look")
 	return cmd
 }
 
@@ -67,8 +72,23 @@ func defaultHTTP() string {
 	return ":8080"
 }
 
+// autoHTTPS has the box open port 443 by itself where it may.
+const autoHTTPS = "auto"
+
+// publicDoor is where visitors come in; optional: the box goes on without.
+func (f runFlags) publicDoor() (at string, optional bool) {
+	if f.https != autoHTTPS {
+		return f.https, false
+	}
+	if host, port, err := net.SplitHostPort(f.http); err == nil && port == "80" {
+		return net.JoinHostPort(host, "443"), true
+	}
+	return "", false
+}
+
 func (f runFlags) config(dir string, errs io.Writer) (appliance.Config, error) {
-	cfg := appliance.Config{Dir: dir, HTTP: f.http, P2P: f.p2p, Boot: f.boot, LAN: !f.noLAN, PromoteAfter: f.promoteAfter}
+	cfg := appliance.Config{Dir: dir, HTTP: f.http, RenewLook: f.renewLook, P2P: f.p2p, Boot: f.boot, LAN: !f.noLAN, PromoteAfter: f.promoteAfter}
+	cfg.HTTPS, cfg.HTTPSOptional = f.publicDoor()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.log)); err != nil {
 		return cfg, &usageError{fmt.Errorf("--log %q: want debug, info, warn or error", f.log)}
@@ -218,6 +238,8 @@ func openWords(err error, f runFlags) error {
 		return say("in-use", "A box runs on this state directory already. Nothing was changed. Use that one, or name another directory with --state.")
 	case errors.Is(err, p2p.ErrPortTaken):
 		return say("port-taken", "Another program uses the port %d. Nothing was changed. End it, or choose another port with --p2p.", f.p2p)
+	case errors.Is(err, appliance.ErrPublicDoor):
+		return say("port-taken", "The door for visitors at %s cannot be opened: another program uses it, or the system does not allow it. Nothing was changed. End it, or choose another place with --https.", f.https)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return say("port-taken", "Another program uses %s, where the pages should be. Nothing was changed. End it, or choose another place with --http.", f.http)
 	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):

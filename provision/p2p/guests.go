@@ -102,6 +102,8 @@ func (g *guests) mayOpen(b ident.BoxID, who Access) bool {
 		return g.rent != nil
 	case Departed:
 		return g.member(b) || g.hasLeft(b)
+	case Doors:
+		return g.member(b) || g.isRented(b)
 	}
 	return g.member(b)
 }

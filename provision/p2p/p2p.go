@@ -51,6 +51,7 @@ type Config struct {
 	Dir      string        // where the address book is kept; "" = in memory only
 	MDNS     bool          // find members on the local network
 	PortMap  bool          // ask the router for a port
+	MapTCP   []int         // more ports to ask the router for, of other doors on this machine
 	Beat     time.Duration // time between two beats on a connection; 0 = 1 s. Three missed ones close it.
 	Logger   *slog.Logger  // nil = none
 
@@ -124,6 +125,8 @@ const (
 	all
 	// Departed are the members and the boxes given to SetDeparted.
 	Departed
+	// Doors are the members and the rented relays that we know: they bring visitors.
+	Doors
 )
 
 // Host is the one libp2p host of a box. Its methods may be called from any
@@ -327,7 +330,7 @@ func (h *Host) enter(wg *sync.WaitGroup) bool {
 // Open opens a stream to a connected box. It never waits for a link: without one
 // it returns ErrNoLink at once.
 func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, error) {
-	if !h.guests.known(to) && !h.guests.hasLeft(to) {
+	if !h.guests.known(to) && !h.guests.hasLeft(to) && !h.guests.rent.Tenant(to) {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNotMember)
 	}
 	p, err := peer.Decode(string(to))

@@ -9,7 +9,7 @@ import (
 
 // mapPorts asks the router to pass our port through, until ctx ends.
 func (h *Host) mapPorts(ctx context.Context) {
-	portmap.Keeper{Find: h.cfg.FindRouter, Port: h.Port(), Said: h.routerSaid, Log: h.log}.Run(ctx)
+	portmap.Keeper{Find: h.cfg.FindRouter, Port: h.Port(), More: h.cfg.MapTCP, Said: h.routerSaid, Log: h.log}.Run(ctx)
 }
 
 // routerSaid takes in what the router says now.

@@ -16,7 +16,7 @@ func (t *txn) newAccount(a Account, space *NewSpace) Code {
 	case space != nil && (space.Space.ID != a.Space || space.Space.Owner != a.ID):
 		return Invalid
 	}
-	a.Created, a.Devices, a.Removed = t.cmd.Time, nil, false
+	a.Created, a.Devices, a.Passkeys, a.Removed = t.cmd.Time, nil, nil, false
 	t.putAccount(a)
 	t.putRaw(accountNameKey(a.Name), []byte(a.ID))
 	t.meta.Accounts++
@@ -78,7 +78,7 @@ func (t *txn) changeAccount(old, a Account) Code {
 		}
 	}
 	a.Devices, a.Created, a.Removed, a.InvitedBy = old.Devices, old.Created, false, old.InvitedBy
-	a.Epoch = max(a.Epoch, old.Epoch)
+	a.Passkeys, a.Epoch = old.Passkeys, max(a.Epoch, old.Epoch)
 	t.putAccount(a)
 	return Done
 }
@@ -95,7 +95,7 @@ func (r *RemoveAccount) apply(t *txn) Code {
 	}
 	t.delete(accountNameKey(a.Name))
 	t.meta.Accounts--
-	a.Removed, a.Password, a.SealedKey, a.Devices = true, nil, nil, nil
+	a.Removed, a.Password, a.SealedKey, a.Devices, a.Passkeys = true, nil, nil, nil, nil
 	a.Epoch++
 	t.putAccount(a)
 	t.note(Entry{What: "account-removed", About: map[string]string{"account": string(a.ID), "name": a.Name}})

@@ -38,6 +38,11 @@ type Command struct {
 	PutSpace      *PutSpace      `cbor:"18,keyasint,omitempty"`
 	Takeover      *Takeover      `cbor:"19,keyasint,omitempty"`
 	BeginEra      *BeginEra      `cbor:"20,keyasint,omitempty"`
+	PutSealed     *PutSealed     `cbor:"41,keyasint,omitempty"`
+	DropSealed    *DropSealed    `cbor:"42,keyasint,omitempty"`
+	TakeLease     *TakeLease     `cbor:"43,keyasint,omitempty"`
+	AddPasskey    *AddPasskey    `cbor:"44,keyasint,omitempty"`
+	RemovePasskey *RemovePasskey `cbor:"45,keyasint,omitempty"`
 }
 
 // Found begins the circle: its first change, first account and that account's
@@ -198,6 +203,11 @@ func (c *Command) action() (action, error) {
 	set(c.PutSpace != nil, c.PutSpace)
 	set(c.Takeover != nil, c.Takeover)
 	set(c.BeginEra != nil, c.BeginEra)
+	set(c.PutSealed != nil, c.PutSealed)
+	set(c.DropSealed != nil, c.DropSealed)
+	set(c.TakeLease != nil, c.TakeLease)
+	set(c.AddPasskey != nil, c.AddPasskey)
+	set(c.RemovePasskey != nil, c.RemovePasskey)
 	if n != 1 {
 		return nil, ErrUnknown
 	}

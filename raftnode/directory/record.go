@@ -55,6 +55,8 @@ type Account struct {
 	Removed bool `cbor:"12,keyasint,omitempty"`
 	// Version is the log index of the last change, set by Apply: the If of the next one.
 	Version uint64 `cbor:"13,keyasint,omitempty"`
+	// Passkeys change only by AddPasskey and RemovePasskey.
+	Passkeys []Passkey `cbor:"41,keyasint,omitempty"`
 }
 
 // Device is a password of its own for one program or machine of an account.
@@ -243,6 +245,12 @@ func (a *Account) check() error {
 	}
 	for i := range a.Devices {
 		err = errors.Join(err, a.Devices[i].check())
+	}
+	if len(a.Passkeys) > MaxPasskeys {
+		err = errors.Join(err, errSize)
+	}
+	for i := range a.Passkeys {
+		err = errors.Join(err, a.Passkeys[i].check())
 	}
 	return err
 }

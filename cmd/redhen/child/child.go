@@ -39,6 +39,8 @@ type Config struct {
 	// Namespace is the network namespace in which it runs, reached by other boxes at all its
 	// addresses; "" = this one, and the loopback address alone.
 	Namespace string
+	// Flags are given to redhen run after all others, and win over them.
+	Flags []string
 }
 
 // Box is a running child.
@@ -87,6 +89,7 @@ func Start(ctx context.Context, cfg Config) (*Box, error) {
 	} else {
 		args = append([]string{"ip", "netns", "exec", cfg.Namespace}, args...)
 	}
+	args = append(args, cfg.Flags...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the parent

@@ -54,6 +54,7 @@ const (
 type Keeper struct {
 	Find func(context.Context) (Mapper, error) // nil = Find
 	Port int
+	More []int                        // ports of other doors, TCP alone; what becomes of them is not told
 	Said func(Says, []netip.AddrPort) // hears what the router says, again and again
 	Log  *slog.Logger
 }
@@ -80,6 +81,11 @@ func (k Keeper) keep(ctx context.Context, r Mapper) {
 	for _, protocol := range []string{"udp", "tcp"} {
 		if err := r.AddMapping(ctx, protocol, k.Port); err != nil {
 			k.Log.Debug("port not mapped", "protocol", protocol, "err", err)
+		}
+	}
+	for _, port := range k.More {
+		if err := r.AddMapping(ctx, "tcp", port); err != nil {
+			k.Log.Debug("port not mapped", "port", port, "err", err)
 		}
 	}
 	for refused := time.Duration(0); refused < again; refused += look {
