@@ -154,7 +154,7 @@ func TestKeeperUpdatesTheBox(t *testing.T) {
 
 	tryOnce(t, card)
 	b = runSlot(t, dir, card, layout.B, 11)
-	b.says(t, "hen at Mill Lane was updated to release 0.2.")
+	b.says(t, "Hen at Mill Lane was updated to release 0.2.")
 	if trial, err := b.updater.OnTrial(); err != nil || trial {
 		t.Errorf("the new slot is on trial %t, %v", trial, err)
 	}
@@ -303,7 +303,7 @@ func TestAReleaseGoesFromFriendToFriend(t *testing.T) {
 	}
 	tryOnce(t, oakCard)
 	oak = runSlot(t, oakDir, oakCard, layout.B, 11, soon)
-	oak.says(t, "oak at Oak Street was updated to release 0.2.")
+	oak.says(t, "Oak at Oak Street was updated to release 0.2.")
 	awaits(t, "the friend hands it on", func() bool { _, ok := oak.updater.Offer(); return ok })
 	if second, _ := oak.updater.Offer(); second.Since != first.Since {
 		t.Errorf("the friend counts from %d, the first from %d", second.Since, first.Since)

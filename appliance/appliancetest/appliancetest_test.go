@@ -27,14 +27,6 @@ type houses struct {
 
 // inCircle runs a test in simulated time with three houses that are a circle, and
 // an account without a box, zoe.
-// long ends a test that the short run, under the race detector, leaves out.
-func long(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("in the long run alone")
-	}
-}
-
 func inCircle(t *testing.T, fn func(t *testing.T, c houses)) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()

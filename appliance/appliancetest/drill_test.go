@@ -96,7 +96,6 @@ func told(t *testing.T, b *appliancetest.Box, what string) (rows []directory.Ent
 // The house that plays dead needs nobody to end it: the box that ordered it burns,
 // or the box itself starts again.
 func TestADrillEndsByItself(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		mill, hill := c.mill.ID(), c.hill.ID()
 		order := func(at *appliancetest.Box, house, keeper string) {
@@ -135,7 +134,6 @@ func TestADrillEndsByItself(t *testing.T) {
 // A keeper may refuse drills for his own box; a house that is unknown, one's own, or
 // in a circle that is hurt, does not play dead either, and nothing happens.
 func TestDrillsThatDoNotComeAbout(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		if err := c.hill.Drills().SetConsent(t.Context(), false); err != nil {
 			t.Fatal(err)

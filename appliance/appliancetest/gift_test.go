@@ -96,7 +96,6 @@ func receive(t *testing.T, w *appliancetest.World, gift *appliancetest.Box, p ci
 // A gift that its giver waived asks nobody. The giver has
 // another address, was off for some days, and is found through another house.
 func TestAGiftFindsAGiverWhoMoved(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		p := aGift(t, c.mill, true)
 		if len(p.Seed.Ways) == 0 {
@@ -122,7 +121,6 @@ func TestAGiftFindsAGiverWhoMoved(t *testing.T) {
 
 // A member who has an account, with or without a box, may be the one who gets it.
 func TestAGiftForSomebodyOfTheCircle(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		gift := c.BoxWithCard(aGift(t, c.oak, true).Seed, c.Net.Spot())
 		c.Until("the gift is in the circle", 2*time.Minute, func() bool { return gift.About().Claimed })
@@ -144,7 +142,6 @@ func TestAGiftForSomebodyOfTheCircle(t *testing.T) {
 
 // Names that the circle has are refused when the gift is made, not when it arrives.
 func TestAGiftNeedsFreshNames(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		for _, g := range []circle.Gift{
 			{Place: circle.Place{House: "mill lane", Box: "gift"}, Keeper: "gil"},
@@ -167,7 +164,6 @@ func TestAGiftNeedsFreshNames(t *testing.T) {
 // A card that names a circle and a password begins it; a later one resets the password,
 // which all boxes tell.
 func TestACircleByACard(t *testing.T) {
-	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := appliancetest.New(t, appliancetest.Config{})
 		oak := w.BoxWithCard(seed.Seed{Circle: "Henhouse", House: "Oak Street", Box: "oak", Keeper: "ada", Password: seed.Secret(appliancetest.Password("ada"))}, w.Net.Spot())

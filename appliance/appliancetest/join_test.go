@@ -16,7 +16,6 @@ import (
 // neither has heard that it did. The joiner, who goes on asking, is welcomed as soon
 // as the inviter's box is back, with the ticket it has and without another yes.
 func TestTheInviterCrashesWhileLettingIn(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		late := c.Box("late", "Late House", c.Net.Spot())
 		a := late.Ask(c.mill.Invite(), "lena")
@@ -51,7 +50,6 @@ func TestTheInviterCrashesWhileLettingIn(t *testing.T) {
 // under her account, by its password. The circle has a box more and no house more,
 // and no space counts the two as two houses.
 func TestASecondBoxInAHouse(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		c.oak.Write("zoe", "/before.txt", []byte("before"))
 		place := circle.Place{House: "mill lane", Box: "barn", SameHouse: true}

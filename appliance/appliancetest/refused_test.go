@@ -205,7 +205,6 @@ func newKey(t testing.TB) ident.Key {
 // Whatever is wrong with an invite: a sentence for the person, one line in the log
 // of either box, and neither box has changed.
 func TestRefusedWithASentence(t *testing.T) {
-	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := appliancetest.New(t, appliancetest.Config{Net: p2ptest.Config{Latency: 20 * time.Millisecond}})
 		s := strangers{World: w, oak: w.Box("oak", "Oak Street", w.Net.Spot()), fox: w.Box("fox", "Fox Hole", w.Net.Spot())}

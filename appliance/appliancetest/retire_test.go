@@ -73,7 +73,6 @@ func TestBoxesRetire(t *testing.T) {
 
 // A box that alone has something does not retire, and stays what it was.
 func TestABoxThatAloneHasSomethingStays(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		hill := c.hill.ID()
 		c.hill.Spot.Cut(true)

@@ -121,7 +121,6 @@ func events() []event {
 // address is off for a while. The circle comes back by itself, writing goes on at the
 // other houses, and nothing that was answered is lost.
 func TestTheCircleComesBack(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		for _, e := range events() {
 			d := keepWriting(t, c.mill)

@@ -39,7 +39,6 @@ func theirs() []string {
 // A box that nobody let in gets nothing out of any protocol: while no door is open
 // not even a connection; while one is, for pairing, only that.
 func TestAnUnknownBoxGetsNothing(t *testing.T) {
-	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := appliancetest.New(t, appliancetest.Config{Net: p2ptest.Config{Latency: 20 * time.Millisecond}})
 		oak := w.Box("oak", "Oak Street", w.Net.Spot())

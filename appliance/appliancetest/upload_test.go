@@ -65,7 +65,6 @@ func nothingAt(t *testing.T, b *appliancetest.Box, path string) {
 // The box at which a large file arrives is pulled away in the middle: whoever sends
 // it gets an error, no house shows a part of it, and sending it again works.
 func TestTheBoxIsPulledAwayMidUpload(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		body := random(7, 10<<20)
 		s := send(c.hill, "/film.mp4", body, 1<<20)
@@ -94,7 +93,6 @@ func TestTheBoxIsPulledAwayMidUpload(t *testing.T) {
 // Another house, also the leader's, is pulled away in the middle: the upload goes on,
 // is answered, and is kept in the two that are left.
 func TestAnotherHouseIsPulledAwayMidUpload(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		for i, gone := range []*appliancetest.Box{c.mill, c.oak} {
 			path, body := fmt.Sprintf("/film %d.mp4", i), random(byte(i), 10<<20)
@@ -118,7 +116,6 @@ func TestAnotherHouseIsPulledAwayMidUpload(t *testing.T) {
 // The line of the house is cut in the middle of an upload: it is kept in this one
 // house, which says so, and reaches the others by itself when the line is back.
 func TestTheLineIsCutMidUpload(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		body := random(7, 10<<20)
 		s := send(c.hill, "/film.mp4", body, 1<<20)
@@ -152,7 +149,6 @@ func terms(b *appliancetest.Box) map[ident.ShardID]uint64 {
 // in little more than the line needs for one house; and all the while heartbeats keep
 // their time: no shard changes its leader and no house falls silent.
 func TestASlowUplink(t *testing.T) {
-	long(t)
 	inCircle(t, func(t *testing.T, c houses) {
 		c.hillR.Shape(1e6, 20e6, 64<<10)
 		time.Sleep(10 * time.Second)
