@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"redhen/appliance/account"
+	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 	"redhen/raftnode/directory"
 )
@@ -40,6 +41,8 @@ type Circle interface {
 // Sessions know who somebody is; *account.Accounts does.
 type Sessions interface {
 	Verify(token string) (account.Session, error)
+	// Bind gives a session for a browser, good at one host name alone.
+	Bind(token, host string) (string, account.Session, error)
 }
 
 // Config is what the door stands on; all fields are needed.
@@ -61,16 +64,16 @@ const (
 
 type door struct {
 	Config
-	page *template.Template
+	form *template.Template
 }
 
 // New returns the door, to be mounted at /passkey and /passkey/.
 func New(cfg Config) (http.Handler, error) {
-	page, err := template.New("page").Parse(pageText)
+	form, err := template.New("page").Parse(pageText)
 	if err != nil {
 		return nil, err
 	}
-	d := &door{cfg, page}
+	d := &door{cfg, form}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /passkey", d.show)
 	mux.HandleFunc("GET /passkey/page.js", asset("text/javascript; charset=utf-8", script))
@@ -123,7 +126,7 @@ func (d *door) who(r *http.Request) (account.Session, bool) {
 		return account.Session{}, false
 	}
 	s, err := d.Sessions.Verify(c.Value)
-	return s, err == nil
+	return s, err == nil && s.Host == page.HostOf(r.Host)
 }
 
 type shown struct {
@@ -150,7 +153,7 @@ func (d *door) show(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var b bytes.Buffer
-	if err := d.page.Execute(&b, s); err != nil {
+	if err := d.form.Execute(&b, s); err != nil {
 		d.fail(w, err)
 		return
 	}
@@ -217,7 +220,10 @@ func (d *door) login(w http.ResponseWriter, r *http.Request) {
 	var token string
 	var s account.Session
 	if err == nil {
-		token, s, err = d.Keys.Login(party, kept, body)
+		token, _, err = d.Keys.Login(party, kept, body)
+	}
+	if err == nil {
+		token, s, err = d.Sessions.Bind(token, page.HostOf(r.Host))
 	}
 	if err != nil {
 		d.fail(w, err)

@@ -20,6 +20,10 @@ func (nobody) RemovePasskey(context.Context, ident.AccountID, []byte) error { re
 func (nobody) Account(string) (directory.Account, error)                    { return directory.Account{}, nil }
 func (nobody) Verify(string) (account.Session, error)                       { return account.Session{}, account.ErrSession }
 
+func (nobody) Bind(string, string) (string, account.Session, error) {
+	return "", account.Session{}, account.ErrSession
+}
+
 // Only at the public name, encrypted, and from its own pages.
 func TestWhoMayCome(t *testing.T) {
 	h, err := New(Config{Circle: nobody{}, Sessions: nobody{}, Logger: slog.New(slog.DiscardHandler), Party: func() (account.Party, bool) {
