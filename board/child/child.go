@@ -15,8 +15,10 @@ import (
 	"time"
 )
 
-// lastWords is how long a child may take to end when it is asked to.
-const lastWords = 5 * time.Second
+const (
+	lastWords = 5 * time.Second // how long a child may take to end when it is asked to
+	afterword = time.Second     // how long what it says may come after it, from children of its own
+)
 
 // Child is a program that runs.
 type Child struct {
@@ -33,7 +35,7 @@ func Start(log *slog.Logger, program string, args ...string) (*Child, error) {
 	}
 	c := &Child{cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	r, w := io.Pipe()
-	c.cmd.Stdout, c.cmd.Stderr = w, w
+	c.cmd.Stdout, c.cmd.Stderr, c.cmd.WaitDelay = w, w, afterword
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started := make(chan error)
 	go func() { // ends with the child
@@ -46,6 +48,7 @@ func Start(log *slog.Logger, program string, args ...string) (*Child, error) {
 			return
 		}
 		c.err = c.cmd.Wait()
+		c.signal(syscall.SIGKILL) // whom it left
 		w.Close()
 		close(c.ended)
 	}()
@@ -76,7 +79,7 @@ func (c *Child) Stop() {
 			return
 		default:
 		}
-		c.cmd.Process.Signal(s) // fails only when it is gone
+		c.signal(s)
 		t := time.NewTimer(lastWords)
 		select {
 		case <-c.ended:
@@ -87,6 +90,9 @@ func (c *Child) Stop() {
 	}
 	<-c.ended
 }
+
+// signal goes to the child and its own children. It fails only when all are gone.
+func (c *Child) signal(s syscall.Signal) { _ = syscall.Kill(-c.cmd.Process.Pid, s) }
 
 // Keep runs a program until ctx ends, again after a pause each time that it ends.
 func Keep(ctx context.Context, log *slog.Logger, pause time.Duration, program string, args ...string) error {

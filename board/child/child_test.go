@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -44,9 +45,18 @@ func TestAChildEndsWhenAsked(t *testing.T) {
 		if !strings.Contains(p.String(), "sh says=up") {
 			t.Errorf("the log has %q", p)
 		}
-		if strings.HasPrefix(script, "trap") {
-			c.cmd.Process.Kill() // it would take lastWords
-			<-c.Ended()
+		if strings.HasPrefix(script, "trap") { // asked, it would take lastWords
+			c.cmd.Process.Kill()
+			select {
+			case <-c.Ended():
+			case <-time.After(30 * time.Second):
+				t.Fatal("its own child keeps it")
+			}
+			for end := time.Now().Add(30 * time.Second); syscall.Kill(-c.cmd.Process.Pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("its own child is left")
+				}
+			}
 		}
 		c.Stop()
 		select {
