@@ -37,7 +37,7 @@ CLIENTS := cmd/redhen/clients cmd/redhen/phone cmd/redhen/nat cmd/redhen/name cm
 UNRACED := provision/p2ptest provision/qr provision/roster raftnode/catalog appliance/appliancetest
 BOTH    := raftnode raftnode/garbage raftnode/journal raftnode/manifest raftnode/raftlog
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -short -timeout 15m $$($(GO) list $(PKGS) | grep -v $(foreach p,$(CLIENTS) $(UNRACED),-e '/$(p)$$'))
+	$(GO) test -race -short -skip '^TestRandom' -timeout 15m $$($(GO) list $(PKGS) | grep -v $(foreach p,$(CLIENTS) $(UNRACED),-e '/$(p)$$'))
 	$(GO) test -timeout 10m -skip '^TestRandom' $(addprefix ./,$(UNRACED) $(BOTH))
 
 # Whole circles from random seeds: three houses and more, and two that give each other up;
