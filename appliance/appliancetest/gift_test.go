@@ -86,7 +86,7 @@ func receive(t *testing.T, w *appliancetest.World, gift *appliancetest.Box, p ci
 		t.Error("taken twice")
 	}
 	lines := tellings(t, oak)
-	for _, want := range []string{"gift at Gift House joined the circle.", "Gil keeps gift at Gift House now."} {
+	for _, want := range []string{"Gift at Gift House joined the circle.", "Gil keeps gift at Gift House now."} {
 		if !strings.Contains(lines, want) {
 			t.Errorf("the diary lacks %q: %s", want, lines)
 		}

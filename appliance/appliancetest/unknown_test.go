@@ -23,7 +23,8 @@ import (
 func ours() []string {
 	return []string{
 		"/redhen/beat/1", "/redhen/book/1", "/redhen/call/1", "/redhen/chunk-get/1", "/redhen/chunk-put/1", "/redhen/drill/1", "/redhen/file/1",
-		"/redhen/frames/1", "/redhen/have/1", "/redhen/home/1", "/redhen/read/1", "/redhen/settle/1", "/redhen/state/1", "/redhen/status/1",
+		"/redhen/frames/1", "/redhen/have/1", "/redhen/home/1", "/redhen/knock/1", "/redhen/read/1", "/redhen/settle/1", "/redhen/state/1", "/redhen/status/1",
+		"/redhen/visitor/1",
 	}
 }
 
