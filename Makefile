@@ -47,7 +47,7 @@ raftnodetest = cd raftnode && TMPDIR=$(SIMTMP) ../$(OUT)/raftnode.test -test.tim
 define simulate
 	@$(GO) test -c -o $(OUT)/raftnode.test ./raftnode
 	@cd raftnode && for from in $$(seq 1 50 $(1)); do echo TestRandomCircles $$from TestRandomTwoHouses $$from; done | \
-	  TMPDIR=$(SIMTMP) xargs -P 2 -n 2 sh -c '../$(OUT)/raftnode.test -test.timeout 30m -test.run "^$$0\$$" -from $$1 -seeds 50'
+	  TMPDIR=$(SIMTMP) xargs -P 2 -n 2 sh -c '../$(OUT)/raftnode.test -test.timeout 30m -test.run "^$$0\$$" -from $$1 -seeds 50 $(2)'
 	@echo "simulation: $(1) seeds of each story, all promises kept"
 endef
 
@@ -57,7 +57,7 @@ sim: build ## 200 seeded simulations, two planted mistakes that must be caught, 
 	@$(raftnodetest) -test.run '^TestPowerCuts$$' -cuts 20
 
 torture: build ## the same with SEEDS=N of each story, all planted mistakes, 200 power cuts
-	$(call simulate,$(or $(SEEDS),10000))
+	$(call simulate,$(or $(SEEDS),10000),-lies)
 	@$(MAKE) --no-print-directory mutants powercuts
 
 mutants: ## every planted mistake must be caught; prints by which seed and why

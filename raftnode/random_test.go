@@ -22,6 +22,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run TestRandomCircles with this seed alone")
+	liesFlag  = flag.Bool("lies", false, "let disks lie in TestRandomCircles")
 	seedsFlag = flag.Uint64("seeds", 0, "run the random stories with so many seeds")
 	fromFlag  = flag.Uint64("from", 1, "the first of them")
 )
