@@ -204,5 +204,6 @@ func (w *world) follow(burnt *raftnodetest.Box) {
 func (w *world) togetherAgain() {
 	waitVoters(w.T, w.ctx, w.c, ident.CircleShard, 2)
 	waitVoters(w.T, w.ctx, w.c, w.space, 2)
+	wait(w.T, w.ctx, "complete together", func() (bool, error) { return w.c.Complete(w.ctx, w.space) })
 	w.holds()
 }

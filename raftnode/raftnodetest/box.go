@@ -163,6 +163,11 @@ func (b *Box) runNode(node *raftnode.Node) (end func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(over)
+		defer func() {
+			if r := recover(); r != nil && !b.Disk.Off() { // without power its end may be any
+				panic(r)
+			}
+		}()
 		err := node.Run(ctx)
 		if err == nil {
 			return
