@@ -55,7 +55,7 @@ func (a *Appliance) openDoors() (err error) {
 		Box: a.key.BoxID(), Circle: a.circle, Desk: a.circle.Desk(), Sessions: a.accounts, Status: a.watch,
 		Spaces: spaces{a.node}, Claim: web.NewRule(a.claimCode, free, nil).Or(a.start.Claims),
 		Proof: web.NewRule(a.claimCode, 0, nil).Or(a.start.Claims), Start: a.start, Names: a.hostNames, Now: a.now, Logger: a.log,
-		Near: func() []ident.BoxID { return near(a.host.Links()) }, Returns: a.home, Care: a.care(),
+		Near: func() []ident.BoxID { return near(a.host.Links()) }, Returns: a.home, Care: a.care(), Naming: a,
 	}
 	if a.air != nil {
 		cfg.Wifi = a.air

@@ -45,7 +45,7 @@ func (s *server) nameRoutes(handle func(string, func(*http.Request) (any, error)
 		}
 		err := s.Naming.SetName(r.Context(), in)
 		if e, ok := errors.AsType[*domain.SettingError](err); ok {
-			err = &Error{"name", e.Sentence}
+			err = &Error{"name", e.Error()}
 		}
 		return nil, err
 	})

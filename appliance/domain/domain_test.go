@@ -343,7 +343,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		change(&s)
 		s.clean()
 		err := s.check()
-		if e, ok := errors.AsType[*SettingError](err); !ok || !strings.HasSuffix(e.Sentence, "Nothing was changed.") {
+		if e, ok := errors.AsType[*SettingError](err); !ok || !strings.HasSuffix(e.Error(), "Nothing was changed.") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -357,7 +357,7 @@ func TestARefusedTokenChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.refuse = ErrToken
 	err := w.domain(w.boxes[0]).Set(t.Context(), Settings{Domain: "hens.dedyn.io", Provider: DeSEC, Token: "t"})
-	if e, ok := errors.AsType[*SettingError](err); !ok || !strings.Contains(e.Sentence, "desec.io refuses") {
+	if e, ok := errors.AsType[*SettingError](err); !ok || !strings.Contains(e.Error(), "desec.io refuses") {
 		t.Errorf("%v", err)
 	}
 	if len(w.vault.all) != 0 {

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"redhen/appliance/words"
 )
 
 // The ways in which a circle can come to a public name.
@@ -46,15 +48,19 @@ type Settings struct {
 	Since  int64 `json:"since,omitempty"`  // Unix milliseconds, when Token and Key were set
 }
 
-// SettingError is what is wrong with settings, as a sentence for a person.
-type SettingError struct{ Sentence string }
-
-// Error is the sentence.
-func (e *SettingError) Error() string { return e.Sentence }
-
-func wrong(format string, args ...any) error {
-	return &SettingError{fmt.Sprintf(format, args...) + " Nothing was changed."}
+// SettingError is what is wrong with settings.
+type SettingError struct {
+	code  string // the text is "domain.CODE"
+	about []any
 }
+
+// Error is the sentence in English.
+func (e *SettingError) Error() string { return e.Say(nil) }
+
+// Say is the sentence for a person.
+func (e *SettingError) Say(w *words.Words) string { return w.Say("domain."+e.code, e.about...) }
+
+func wrong(code string, about ...any) error { return &SettingError{code, about} }
 
 const (
 	settingsName = "domain/settings"
@@ -99,17 +105,17 @@ func (s *Settings) clean() {
 func (s *Settings) check() error {
 	for _, f := range append([]string{s.Token, s.Server, s.KeyName, s.Key, s.Authority, s.Email}, s.Resolvers...) {
 		if len(f) > maxField || strings.ContainsAny(f, "\r\n\x00") {
-			return wrong("One of the entries is too long, or has line breaks.")
+			return wrong("long")
 		}
 	}
 	if len(s.Roots) > 32<<10 || len(s.Resolvers) > 8 {
-		return wrong("One of the entries is too long.")
+		return wrong("long")
 	}
 	switch {
 	case !isName(s.Domain):
-		return wrong("%q is not a name that a browser can open, such as hens.dedyn.io.", s.Domain)
+		return wrong("no-name", "name", s.Domain)
 	case s.Domain != s.Zone && !strings.HasSuffix(s.Domain, "."+s.Zone):
-		return wrong("%s does not lie in %s.", s.Domain, s.Zone)
+		return wrong("zone", "name", s.Domain, "zone", s.Zone)
 	}
 	if err := s.checkAuthority(); err != nil {
 		return err
@@ -117,25 +123,25 @@ func (s *Settings) check() error {
 	switch s.Provider {
 	case DeSEC:
 		if s.Token == "" {
-			return wrong("A token of desec.io is needed: log in there, and make one under “Token management”.")
+			return wrong("token")
 		}
 	case RFC2136:
 		if _, err := base64.StdEncoding.DecodeString(s.Key); err != nil || s.Server == "" || s.KeyName == "" || s.Key == "" {
-			return wrong("The name server, the name of its key and the key in base64 are needed.")
+			return wrong("key")
 		}
 	case ByHand:
 	default:
-		return wrong("%q is no provider that redhen knows: it knows %s, %s and %s.", s.Provider, DeSEC, RFC2136, ByHand)
+		return wrong("provider", "provider", s.Provider, "known", strings.Join([]string{DeSEC, RFC2136, ByHand}, ", "))
 	}
 	return nil
 }
 
 func (s *Settings) checkAuthority() error {
 	if u, err := url.Parse(s.Authority); s.Authority != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
-		return wrong("%q is no address of an authority for certificates: it begins with https://.", s.Authority)
+		return wrong("authority", "address", s.Authority)
 	}
 	if s.Roots != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(s.Roots)) {
-		return wrong("The certificate of the authority cannot be read.")
+		return wrong("roots")
 	}
 	return nil
 }
@@ -172,6 +178,7 @@ func (d *Domain) Set(ctx context.Context, s Settings) error {
 	}
 	p := d.cfg.Provider(s)
 	if err := p.Prepare(ctx, &s); err != nil {
+		d.cfg.Logger.Info("name not taken", "name", s.Domain, "err", err)
 		return explain(s, err)
 	}
 	s.Since = d.cfg.Now().UnixMilli()
@@ -196,11 +203,11 @@ func (d *Domain) Unset(ctx context.Context) error {
 func explain(s Settings, err error) error {
 	switch {
 	case errors.Is(err, ErrToken):
-		return wrong("%s refuses that token or key.", s.ProviderName())
+		return wrong("refused", "provider", s.ProviderName())
 	case errors.Is(err, ErrTaken):
-		return wrong("%s does not give us %s: it belongs to somebody else, or may not be had there.", s.ProviderName(), s.Domain)
+		return wrong("taken", "provider", s.ProviderName(), "name", s.Domain)
 	}
-	return wrong("%s could not be asked: %v.", s.ProviderName(), err)
+	return wrong("silent", "provider", s.ProviderName())
 }
 
 // ProviderName is what people call the provider, empty when there is none.

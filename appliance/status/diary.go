@@ -67,6 +67,8 @@ func Tell(w *words.Words, e directory.Entry, now time.Time) (Line, bool) {
 		key += ".bad"
 	case e.What == whatChecked && amount(a["left"]) > 0:
 		key += ".left"
+	case a["box"] == a["house"] && w.Has(key+".same"): // a house with one box, that bears its name
+		key += ".same"
 	}
 	if !w.Has(key) {
 		return Line{}, false

@@ -78,6 +78,7 @@ type Watch struct {
 	mu   sync.Mutex // guards what follows, and that one question is asked at a time
 	last Facts
 	at   time.Time
+	seen int // changes of the circle that last knew of
 	told map[*words.Words]Report // of last, in the languages that were asked for
 
 	hwMu sync.Mutex // guards hw and hwAt
@@ -110,12 +111,13 @@ func New(cfg Config) (*Watch, error) {
 func (w *Watch) Report(ctx context.Context) (Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now := w.cfg.Now(); w.at.IsZero() || now.Sub(w.at).Abs() >= w.cfg.Fresh {
+	changes := w.changes()
+	if now := w.cfg.Now(); w.at.IsZero() || changes != w.seen || now.Sub(w.at).Abs() >= w.cfg.Fresh {
 		f, err := w.facts(ctx)
 		if err != nil {
 			return Report{}, err
 		}
-		w.last, w.at, w.told = f, w.cfg.Now(), map[*words.Words]Report{}
+		w.last, w.at, w.seen, w.told = f, w.cfg.Now(), changes, map[*words.Words]Report{}
 	}
 	in := words.In(ctx)
 	r, ok := w.told[in]
@@ -136,6 +138,15 @@ func (w *Watch) Neighbours(ctx context.Context) ([]BoxFacts, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last.Neighbours(), nil
+}
+
+// changes counts what happened to the circle: a report from before one is none any more.
+func (w *Watch) changes() (n int) {
+	_ = w.cfg.Node.Directory(func(v directory.View) error { // without a circle, facts says so
+		n = v.Roster().Len()
+		return nil
+	})
+	return n
 }
 
 func (w *Watch) facts(ctx context.Context) (f Facts, err error) {

@@ -115,7 +115,7 @@ func orElse(s, other string) string {
 // titleWords names a space that has no title of its own.
 func titleWords(name string) string {
 	if name == "" {
-		return "the circle's own records"
+		return "the circle’s own records"
 	}
 	return "the files of " + name
 }

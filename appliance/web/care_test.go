@@ -28,6 +28,8 @@ type careful struct {
 
 	mu        sync.Mutex // guards what follows
 	returns   []home.Return
+	parted    *home.Parted
+	picked    string // house, and key
 	drilled   string
 	hold      chan struct{} // a drill or a leave waits for it; nil: it does not
 	strangers *bool
@@ -39,6 +41,19 @@ func (c *careful) Returns() []home.Return {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.returns
+}
+
+func (c *careful) Parted() *home.Parted { return c.parted }
+
+func (c *careful) Keep(house string, key ident.Key) error {
+	if c.parted == nil {
+		return home.ErrNotParted
+	}
+	if house != c.parted.Here[0] && house != c.parted.There[0] {
+		return home.ErrNoSide
+	}
+	c.picked = house + " by " + string(key.Public())
+	return nil
 }
 
 func (c *careful) LetIn(_ context.Context, box ident.BoxID) error { return c.Refuse(box) }
@@ -312,6 +327,39 @@ func TestABoxComesHome(t *testing.T) {
 	w.care.returns = []home.Return{back}
 	body, _ = b.post("/circle/home", "which", string(back.Box), "say", "no")
 	has(t, body, "Hilda stays outside for now.")
+}
+
+// TestTwoSides: whoever has a say picks the side that goes on, with their password; both
+// sides are shown by their houses.
+func TestTwoSides(t *testing.T) {
+	w, b := two(t)
+	body, _ := b.get("/circle/sides")
+	has(t, body, "There is nothing to pick.")
+	w.care.parted = &home.Parted{Since: time.Now().Add(-time.Hour), Here: []string{"Mill Lane", "Hill Farm"}, There: []string{"Oak Street"}}
+	body, _ = b.get("/circle/sides")
+	has(t, body, "the circle is in two", "Mill Lane, Hill Farm", "this side", `value="Oak Street"`)
+	for _, c := range []struct{ house, password, want string }{
+		{"", password, `id="e-house">Which side`},
+		{"Oak Street", "", "Please type a password."},
+		{"Oak Street", "wrong horse", "do not belong together"},
+		{"Nowhere", password, "That house is on neither side."},
+	} {
+		body, code := b.post("/circle/sides", "house", c.house, "password", c.password)
+		if code != http.StatusUnprocessableEntity || !strings.Contains(body, c.want) || w.care.picked != "" {
+			t.Errorf("%+v: %d %s", c, code, body)
+		}
+	}
+	acc, err := w.Account("ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ = b.post("/circle/sides", "house", "Oak Street", "password", password)
+	if has(t, body, "The side of Oak Street goes on for both."); w.care.picked != "Oak Street by "+string(acc.KeeperKey) {
+		t.Errorf("%q", w.care.picked)
+	}
+	w.care.parted.Picked = "Oak Street"
+	body, _ = b.get("/circle/sides")
+	has(t, body, "The side of Oak Street was picked.", "The other one after all?")
 }
 
 // TestSameHouse: a box on the same network that is said to stand elsewhere is asked

@@ -163,7 +163,9 @@ func (p place) line(info space.Info, where bool) line {
 		l.When = ""
 	}
 	if where {
-		l.Where, _ = space.Split(info.Path)
+		if l.Where, _ = space.Split(info.Path); l.Where == "/" {
+			l.Where = p.Say("files.title")
+		}
 	}
 	return l
 }

@@ -19,6 +19,8 @@ type meBody struct {
 	Copies int
 	Counts []int  // of copies that can be chosen
 	Box    string // the box that answers, when the person keeps it
+	// Passkeys is where they are added, empty while the circle has no public name.
+	Passkeys string
 }
 
 type deviceLine struct{ ID, Name, Since string }
@@ -33,6 +35,9 @@ func (q *request) showMe(f *page.Form, which string) error {
 	body := meBody{Name: page.FullName(acc), Login: acc.Name, Address: q.davAddress(), Which: which}
 	if body.Copies, err = q.cfg.Circle.Copies(acc.Name); err != nil {
 		return err
+	}
+	if name := q.domain(); name != "" {
+		body.Passkeys = "https://" + name + "/passkey"
 	}
 	for n := range directory.MaxCopies {
 		body.Counts = append(body.Counts, n+1)

@@ -22,6 +22,9 @@ type circleBody struct {
 	Open   []openInvitation
 	// Returns are boxes that were given up and ask to come home.
 	Returns []home.Return
+	// Naming is set where the circle can have a public name, Domain is the one it has.
+	Naming bool
+	Domain string
 	// Count is how many people there are, and are invited; Most how many there may be.
 	Count, Most int
 }
@@ -49,6 +52,7 @@ func (q *request) circlePage() error {
 	}
 	names := page.People(accounts)
 	body := circleBody{Keeper: q.IsKeeper()}
+	body.Naming, body.Domain = q.cfg.Naming != nil, q.domain()
 	if body.Keeper {
 		body.Returns = q.cfg.Returns.Returns()
 	}
@@ -75,6 +79,18 @@ func (q *request) circlePage() error {
 			InvitedBy: names[a.InvitedBy], You: a.ID == q.Who.Account})
 	}
 	return q.Show("circle", page.Page{Title: q.Say("circle.title"), Tab: "circle", Body: body})
+}
+
+// domain is the public name of the circle, empty when it has none.
+func (q *request) domain() string {
+	if q.cfg.Naming == nil {
+		return ""
+	}
+	n, err := q.cfg.Naming.Name()
+	if err != nil {
+		q.cfg.Logger.Warn("public name", "err", err)
+	}
+	return n.Domain
 }
 
 func (q *request) invitePersonPage() error {

@@ -57,14 +57,16 @@ func (q *request) loginPage() error {
 	return q.showLogin(q.NewForm())
 }
 
-// loginBody is the box, and whether its card asks for a new password.
+// loginBody is the box, whether its card asks for a new password, and whether passkeys
+// work here: they belong to the circle's public name.
 type loginBody struct {
 	page.ThisBox
-	Reset bool
+	Reset, Passkeys bool
 }
 
 func (q *request) showLogin(f *page.Form) error {
-	return q.Show("login", page.Page{Title: q.Say("login.title"), Form: f, Body: loginBody{q.ThisBox(), q.start().Doing == firstboot.AskReset}})
+	body := loginBody{ThisBox: q.ThisBox(), Reset: q.start().Doing == firstboot.AskReset, Passkeys: q.R.TLS != nil && q.domain() != ""}
+	return q.Show("login", page.Page{Title: q.Say("login.title"), Form: f, Body: body})
 }
 
 func (q *request) login() error {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/appliance/api"
 	"redhen/appliance/circle"
 	"redhen/appliance/firstboot"
 	"redhen/appliance/space"
@@ -21,6 +22,7 @@ import (
 	"redhen/appliance/web/care"
 	"redhen/appliance/web/gift"
 	"redhen/appliance/web/lost"
+	"redhen/appliance/web/naming"
 	"redhen/appliance/web/page"
 	"redhen/appliance/web/upload"
 	webwifi "redhen/appliance/web/wifi"
@@ -183,6 +185,8 @@ type Config struct {
 	Names func() []string
 	// Wifi is the radio of the box; nil: somebody else looks after it.
 	Wifi webwifi.Air
+	// Naming is the public name of the circle; nil: it cannot have one here.
+	Naming api.Naming
 	// Near are the other boxes of the circle on the network of this house.
 	Near   func() []ident.BoxID
 	Logger *slog.Logger     // nil: none
@@ -232,7 +236,7 @@ func New(cfg Config) (*Server, error) {
 	var err error
 	s.site, err = page.New(page.Config{
 		Box: cfg.Box, Circle: cfg.Circle, Names: cfg.Names, Session: s.session, Logger: cfg.Logger, Now: cfg.Now, Languages: words.All(),
-	}, templates, lost.Templates, care.Templates, gift.Templates, webwifi.Templates)
+	}, templates, lost.Templates, care.Templates, gift.Templates, naming.Templates, webwifi.Templates)
 	if err != nil {
 		return nil, err
 	}
@@ -318,6 +322,9 @@ func (s *Server) routes() {
 	s.member("POST /box", deciding((*request).wishes))
 	s.noun((&lost.Pages{Losses: s.cfg.Circle, Returns: s.cfg.Returns, Status: s.cfg.Status}).Routes())
 	s.noun((&gift.Pages{Giver: s.cfg.Circle, Desk: s.cfg.Desk}).Routes())
+	if s.cfg.Naming != nil {
+		s.noun((&naming.Pages{Naming: s.cfg.Naming, Keepers: s.cfg.Circle}).Routes())
+	}
 	c := &care.Pages{
 		Drills: s.cfg.Care.Drills, Scrubber: s.cfg.Care.Scrubber, Leaving: s.cfg.Circle, Updates: s.cfg.Care.Updates,
 		Strangers: s.cfg.Care.Strangers, Near: s.cfg.Status, Wishes: s.cfg.Circle, Status: s.cfg.Status, Consents: s.consents,

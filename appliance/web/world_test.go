@@ -52,6 +52,7 @@ type world struct {
 	join     func(ctx context.Context, progress func(pair.Progress)) error
 	care     *careful
 	accounts *account.Accounts
+	named    *named
 }
 
 // node is a raftnode without raft.
@@ -170,7 +171,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.accounts = accounts
-	w.care = &careful{w: w}
+	w.care, w.named = &careful{w: w}, &named{}
 	w.desk = &desk{Desk: w.Circle.Desk()}
 	watch, err := status.New(status.Config{Box: w.key.BoxID(), Node: w.node, Fresh: time.Nanosecond, Links: func() []p2p.Link { return w.links }, Near: func() []ident.BoxID { return w.near }})
 	if err != nil {
@@ -178,7 +179,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.server, err = New(Config{
 		Box: w.key.BoxID(), Circle: w, Desk: w.desk, Sessions: accounts, Status: watch, Spaces: w,
-		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care},
+		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care}, Naming: w.named,
 		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: clock, Logger: log,
 	})
 	if err != nil {

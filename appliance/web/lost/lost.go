@@ -29,13 +29,20 @@ type Losses interface {
 	Replace(ctx context.Context, old, replacement, keeper, password string) (more int, err error)
 	// TakeOver has the circle go on from this box without houses.
 	TakeOver(ctx context.Context, houses []string, keeper, password string) error
+	// KeeperKey opens a keeper's key, with which they sign.
+	KeeperKey(ctx context.Context, keeper, password string) (ident.Key, error)
 }
 
-// Returns are the boxes that were given up and ask to come home; *home.Home has them.
+// Returns are the boxes that were given up and ask to come home, and a side that went on
+// without this one; *home.Home has them.
 type Returns interface {
 	Returns() []home.Return
 	LetIn(ctx context.Context, box ident.BoxID) error
 	Refuse(box ident.BoxID) error
+	// Parted tells whether two sides each went on alone, nil when they did not; Keep has a
+	// keeper pick the one that goes on for both, by a house of it.
+	Parted() *home.Parted
+	Keep(house string, key ident.Key) error
 }
 
 // Reports say what is known of a box; *status.Watch does.
@@ -64,6 +71,8 @@ func (p *Pages) Routes() map[string]page.Handler {
 		"POST /circle/takeover": p.takeover,
 		"GET /circle/home":      p.homePage,
 		"POST /circle/home":     page.Deciding(p.answer),
+		"GET /circle/sides":     p.sidesPage,
+		"POST /circle/sides":    p.pick,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
 	"redhen/appliance/drill"
+	"redhen/appliance/home"
 	"redhen/appliance/space"
 	"redhen/appliance/words"
 	"redhen/provision/pair"
@@ -86,6 +87,9 @@ func Blame(w *words.Words, err error) (field, text string, ok bool) {
 		}
 	}
 	if said, ok := circle.Explain(err); ok {
+		return "", said.Sentence, true
+	}
+	if said, ok := home.Explain(err); ok {
 		return "", said.Sentence, true
 	}
 	if said, ok := drill.Explain(err); ok {

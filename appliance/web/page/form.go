@@ -146,5 +146,8 @@ func field(w *words.Words, f *Form, name string, options ...string) (Field, erro
 			return d, fmt.Errorf("field %s: unknown option %q", name, o)
 		}
 	}
+	if d.Type == "password" {
+		d.Value = "" // no secret is shown again
+	}
 	return d, nil
 }

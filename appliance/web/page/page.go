@@ -160,6 +160,7 @@ func (s *Site) funcs(w *words.Words) template.FuncMap {
 		"say":   w.Say,
 		"field": func(f *Form, name string, options ...string) (Field, error) { return field(w, f, name, options...) },
 		"bytes": status.Bytes,
+		"lead":  lead,
 		"asset": func(name string) (string, error) {
 			a, ok := s.assets[name]
 			if !ok {
