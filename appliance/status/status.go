@@ -78,7 +78,7 @@ type Watch struct {
 	mu   sync.Mutex // guards what follows, and that one question is asked at a time
 	last Facts
 	at   time.Time
-	seen int // changes of the circle that last knew of
+	seen int                     // changes of the circle that last knew of
 	told map[*words.Words]Report // of last, in the languages that were asked for
 
 	hwMu sync.Mutex // guards hw and hwAt
