@@ -24,6 +24,7 @@ import (
 	"redhen/appliance/web"
 	"redhen/images/layout"
 	"redhen/provision/ident"
+	"redhen/provision/p2p/localname"
 )
 
 // Timeouts of the doors. There is none for a whole body: an upload from a slow line
@@ -59,6 +60,9 @@ func (a *Appliance) openDoors() (err error) {
 	}
 	if a.air != nil {
 		cfg.Wifi = a.air
+	}
+	if a.cfg.LAN {
+		cfg.Fresh = (&freshBoxes{ask: localname.Ask, now: time.Now}).list
 	}
 	a.pages, err = web.New(cfg)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"redhen/appliance/status"
 	"redhen/appliance/web/page"
 	"redhen/provision/ident"
+	"redhen/provision/picture"
 )
 
 // place is a folder or file on its way to a page.
@@ -50,6 +51,7 @@ type line struct {
 	Name, URL, Get, Where string
 	Zip                   string
 	Kind                  string // folder, picture, film, sound, text, other
+	Small                 string // the address of a small picture; empty: there is none
 	Size                  string
 	When                  string
 	Dir                   bool
@@ -158,6 +160,9 @@ func (p place) line(info space.Info, where bool) line {
 		Dir: info.Dir, When: p.When(info.ModTime)}
 	if !info.Dir {
 		l.Size = status.Bytes(info.Size)
+	}
+	if l.Kind == "picture" && info.Size <= picture.MaxBytes {
+		l.Small = p.urlOf("/small", info.Path) + "?version=" + url.QueryEscape(info.Version.String())
 	}
 	if info.ModTime.IsZero() {
 		l.When = ""

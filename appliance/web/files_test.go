@@ -1,6 +1,9 @@
 package web
 
 import (
+	"fmt"
+	"html"
+	"image/jpeg"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,6 +13,7 @@ import (
 	"testing"
 
 	"redhen/appliance/space"
+	"redhen/appliance/web/thumb"
 )
 
 func ada(t *testing.T) (*world, *browser) {
@@ -181,4 +185,50 @@ func TestUploadStopsHalfway(t *testing.T) {
 	if body, _ = b.get("/files/ada"); strings.Contains(body, "a.txt") {
 		t.Error("half a file is there")
 	}
+}
+
+// TestSmallPictures: a list shows what photos show; of what is no picture, or a broken
+// one, there is no small one, and it is not tried again.
+func TestSmallPictures(t *testing.T) {
+	w, b := ada(t)
+	b.upload("/files/ada?do=upload", "files", "sunset.jpg", aPicture(), "broken.jpg", "\xff\xd8\xff\xe0 no picture", "hens.txt", "red hens")
+	body, _ := b.get("/files/ada")
+	if n := strings.Count(body, `src="/small/ada/`); n != 2 {
+		t.Errorf("%d small pictures in %s", n, body)
+	}
+	small := html.UnescapeString(attr(t, body, `src="`, "/small/ada/sunset.jpg"))
+	for range 2 {
+		res := b.do(httptest.NewRequest("GET", small, nil))
+		img, err := jpeg.Decode(res.Body)
+		if res.StatusCode != http.StatusOK || err != nil || img.Bounds().Dx() != thumb.Side || !strings.Contains(res.Header.Get("Cache-Control"), "immutable") {
+			t.Fatalf("%d, %v", res.StatusCode, err)
+		}
+	}
+	for _, path := range []string{"/small/ada/broken.jpg", "/small/ada/hens.txt", "/small/ada/nothing.jpg", "/small/ben/sunset.jpg"} {
+		for range 2 {
+			if res := b.do(httptest.NewRequest("GET", path, nil)); res.StatusCode != http.StatusNotFound {
+				t.Errorf("%s: %d", path, res.StatusCode)
+			}
+		}
+	}
+	if res := w.browser().do(httptest.NewRequest("GET", small, nil)); res.StatusCode != http.StatusSeeOther {
+		t.Errorf("a stranger gets %d", res.StatusCode)
+	}
+	for i := range maxSmall + 10 {
+		w.server.smalls.put(fmt.Sprint(i), nil)
+	}
+	if n := len(w.server.smalls.made); n != maxSmall || len(w.server.smalls.last) != n {
+		t.Errorf("%d are kept", n)
+	}
+}
+
+// attr returns the value of an attribute that begins so.
+func attr(t *testing.T, body, name, begins string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(body, name+begins)
+	if !ok {
+		t.Fatalf("no %s%s in %s", name, begins, body)
+	}
+	rest, _, _ = strings.Cut(rest, `"`)
+	return begins + rest
 }

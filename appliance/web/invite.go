@@ -61,6 +61,7 @@ func (q *request) inviteBox() error {
 type ticketBody struct {
 	shownTicket
 	Waiting []pair.Pending
+	Fresh   []string // pages of boxes here that belong to nobody yet
 }
 
 func (q *request) ticketPage() error {
@@ -69,7 +70,7 @@ func (q *request) ticketPage() error {
 		q.Redirect("/invite/box")
 		return nil
 	}
-	return q.Show("ticket", page.Page{Title: q.Say("invite.box.title"), Tab: "circle", Body: ticketBody{t, q.cfg.Desk.Pending()}, Live: true})
+	return q.Show("ticket", page.Page{Title: q.Say("invite.box.title"), Tab: "circle", Body: ticketBody{t, q.cfg.Desk.Pending(), q.freshBoxes()}, Live: true})
 }
 
 func (q *request) liveWaiting() error {

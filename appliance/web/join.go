@@ -99,9 +99,33 @@ func (b joiningBody) Steps() int {
 	return int(b.Stage)
 }
 
+// takenBody is what a box that is in a circle answers to an invite: it may be meant for
+// another one in this house.
+type takenBody struct {
+	page.ThisBox
+	Home  string
+	Fresh []string // addresses of pages
+}
+
+// joinElsewhere offers the boxes here that belong to nobody yet. The invite stands in the
+// fragment of the address, which nobody but the browser sees: the script hands it on.
+func (q *request) joinElsewhere() error {
+	return q.Show("taken", page.Page{Title: q.Say("taken.title"), Live: true, Body: takenBody{q.ThisBox(), q.Here() + "/login", q.freshBoxes()}})
+}
+
+// freshBoxes are the pages of boxes here that belong to nobody yet.
+func (q *request) freshBoxes() (list []string) {
+	for _, a := range q.cfg.Fresh(q.R.Context()) {
+		if a.IsPrivate() || a.IsLinkLocalUnicast() {
+			list = append(list, "http://"+a.String())
+		}
+	}
+	return list
+}
+
 func (q *request) joinPage() error {
 	if q.cfg.Circle.Claimed() {
-		return q.alreadyClaimed()
+		return q.joinElsewhere()
 	}
 	_, filled, _, err := q.join.state()
 	f := q.namedForm()

@@ -34,13 +34,22 @@ func TestHousesAreCountedUp(t *testing.T) {
 	}
 }
 
-// BenchmarkHome is what a box needs for the first page.
+// BenchmarkHome is what a box needs for the first page, and how much a browser loads for
+// it: the page, its looks and its script.
 func BenchmarkHome(b *testing.B) {
 	w := newWorld(b)
 	w.found()
 	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
 	person := w.loggedIn("ada")
+	size := 0
 	for b.Loop() {
-		person.get("/")
+		body, _ := person.get("/")
+		size = len(body)
 	}
+	for _, path := range w.server.site.Assets() {
+		body, _ := person.get(path)
+		size += len(body)
+	}
+	b.ReportMetric(float64(size), "bytes")
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms")
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http/httptest"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -135,5 +136,24 @@ func TestGone(t *testing.T) {
 	}
 	if b.get("/circle/gone?box=Mabel"); b.path != "/circle" {
 		t.Errorf("this box: at %s", b.path)
+	}
+}
+
+// TestAnInviteAtABoxThatIsTaken: it offers the new boxes on its network, and so does the
+// page of whoever invites; nobody else's addresses are offered.
+func TestAnInviteAtABoxThatIsTaken(t *testing.T) {
+	w, b := ada(t)
+	body, _ := w.browser().get("/p")
+	has(t, body, "It belongs to Riverside, at Mill Lane.", "No new box is to be seen", "Look again")
+	w.fresh = []netip.Addr{netip.MustParseAddr("192.168.1.41"), netip.MustParseAddr("203.0.113.9")}
+	body, _ = w.browser().get("/p")
+	has(t, body, `href="http://192.168.1.41/p" data-ticket`, "paste the line")
+	if strings.Contains(body, "203.0.113.9") {
+		t.Error("somebody far is offered")
+	}
+	body, _ = b.post("/invite/box")
+	has(t, body, "Is it here already?", `href="http://192.168.1.41/p#`)
+	if ticket := attr(t, body, `href="`, "http://192.168.1.41/p#"); len(ticket) < 60 {
+		t.Errorf("%q has no invite", ticket)
 	}
 }

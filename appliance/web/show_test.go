@@ -96,7 +96,7 @@ func fill(t testing.TB, w *world) {
 		}
 	}
 	for name, text := range map[string]string{
-		"/Apple cake.txt": "500 g apples\n200 g flour\n3 eggs from the red hens\n150 g butter\n\nPeel the apples …\n", "/Tax 2025.pdf": strings.Repeat("x", 81_000), "/hens.jpg": picture(),
+		"/Apple cake.txt": "500 g apples\n200 g flour\n3 eggs from the red hens\n150 g butter\n\nPeel the apples …\n", "/Tax 2025.pdf": strings.Repeat("x", 81_000), "/hens.jpg": aPicture(),
 		"/Lullaby.mp3": strings.Repeat("x", 3_100_000), "/First steps.mp4": strings.Repeat("x", 900_000), "/A letter to the grandchildren, with a rather long name, second draft (kept at Oak Street, 12 Nov).odt": strings.Repeat("x", 21_000),
 	} {
 		if _, err := fs.Put(t.Context(), name, strings.NewReader(text), space.PutOptions{}); err != nil {
@@ -109,7 +109,7 @@ func fill(t testing.TB, w *world) {
 }
 
 // picture is a small photo of a sunset.
-func picture() string {
+func aPicture() string {
 	img := image.NewRGBA(image.Rect(0, 0, 480, 320))
 	for y := range 320 {
 		for x := range 480 {

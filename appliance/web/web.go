@@ -188,7 +188,10 @@ type Config struct {
 	// Naming is the public name of the circle; nil: it cannot have one here.
 	Naming api.Naming
 	// Near are the other boxes of the circle on the network of this house.
-	Near   func() []ident.BoxID
+	Near func() []ident.BoxID
+	// Fresh are the addresses of boxes on the network of this house that belong to nobody
+	// yet; it takes a second at most. nil: none are looked for.
+	Fresh  func(context.Context) []netip.Addr
 	Logger *slog.Logger     // nil: none
 	Now    func() time.Time // nil: time.Now; its location is that of the times on the pages
 }
@@ -202,6 +205,9 @@ func (c *Config) validate() error {
 	}
 	if c.Near == nil {
 		c.Near = func() []ident.BoxID { return nil }
+	}
+	if c.Fresh == nil {
+		c.Fresh = func(context.Context) []netip.Addr { return nil }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -221,6 +227,7 @@ type Server struct {
 	photo chan struct{}
 
 	uploads *upload.Uploads
+	smalls  *smallPictures
 	passes  *passes
 	guesses *guesses
 }
@@ -232,7 +239,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now), passes: newPasses(cfg.Now), guesses: newGuesses(cfg.Now)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), join: newJoining(), photo: make(chan struct{}, 1), uploads: upload.New(cfg.Now), smalls: newSmallPictures(), passes: newPasses(cfg.Now), guesses: newGuesses(cfg.Now)}
 	var err error
 	s.site, err = page.New(page.Config{
 		Box: cfg.Box, Circle: cfg.Circle, Names: cfg.Names, Session: s.session, Logger: cfg.Logger, Now: cfg.Now, Languages: words.All(),
@@ -366,6 +373,7 @@ func (s *Server) fileRoutes() {
 	s.member("POST /files/{space}", (*request).changeFiles)
 	s.member("POST /files/{space}/{path...}", (*request).changeFiles)
 	s.member("GET /get/{space}/{path...}", (*request).download)
+	s.member("GET /small/{space}/{path...}", (*request).small)
 	s.member("GET /removed/{space}", (*request).removedPage)
 	s.member("GET /zip/{space}/{path...}", (*request).asZip)
 	s.member("GET /live/kept/{space}", (*request).liveKept)

@@ -48,6 +48,7 @@ type world struct {
 	away   map[ident.BoxID]bool
 	links  []p2p.Link
 	near   []ident.BoxID
+	fresh  []netip.Addr
 	// join stands for the other boxes.
 	join     func(ctx context.Context, progress func(pair.Progress)) error
 	care     *careful
@@ -179,7 +180,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.server, err = New(Config{
 		Box: w.key.BoxID(), Circle: w, Desk: w.desk, Sessions: accounts, Status: watch, Spaces: w,
-		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care}, Naming: w.named,
+		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care}, Naming: w.named, Fresh: func(context.Context) []netip.Addr { return w.fresh },
 		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: clock, Logger: log,
 	})
 	if err != nil {

@@ -263,24 +263,6 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-// A progressive JPEG keeps its whole picture in memory several times.
-func TestProgressive(t *testing.T) {
-	plain := ordinary().photo(t, drawn(t, "x"))
-	frame := bytes.Index(plain, []byte{0xff, 0xc0})
-	if frame < 0 || progressive(plain) {
-		t.Fatal("a plain JPEG passes for a progressive one")
-	}
-	other := bytes.Clone(plain)
-	other[frame+1] = 0xc2
-	filled := append(bytes.Clone(other[:frame]), append([]byte{0xff, 0xff, 0xff}, other[frame:]...)...)
-	hidden := append([]byte{0xff, 0xd8, 0xff, 0xfe, 0, 6, 0xff, 0xc0, 0, 0}, other[2:]...) // a comment that looks like a frame
-	for name, b := range map[string][]byte{"frame": other, "filled": filled, "hidden": hidden, "cut": plain[:frame], "restart": append([]byte{0xff, 0xd8, 0xff, 0xd0}, other[2:]...)} {
-		if !progressive(b) {
-			t.Errorf("%s: not noticed", name)
-		}
-	}
-}
-
 func TestShrinkAndStretch(t *testing.T) {
 	g := gray{5, 3, []byte{10, 20, 30, 40, 99, 30, 40, 50, 60, 99, 1, 2, 3, 4, 5}}
 	if got := fmt.Sprint(g.shrunk(2)); got != "{2 1 [25 45]}" {

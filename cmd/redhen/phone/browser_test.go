@@ -170,7 +170,7 @@ func (p *phone) fill(pairs ...string) {
 func (p *phone) tap(text string) {
 	p.t.Helper()
 	quoted := strconv.Quote(text)
-	path := "//main//*[self::a or self::button or self::summary][contains(normalize-space(.), " + quoted + ") or contains(@aria-label, " + quoted + ")]"
+	path := "//main//*[self::a or self::button or self::summary or self::label][contains(normalize-space(.), " + quoted + ") or contains(@aria-label, " + quoted + ")]"
 	p.do("find “"+text+"”", chromedp.ScrollIntoView(path, chromedp.NodeVisible))
 	// A person moves what they tap out from under the bar at the bottom.
 	value[bool](p, "document.evaluate("+strconv.Quote(path)+", document, null, 9).singleNodeValue?.scrollIntoView({block: 'center', behavior: 'instant'}), true")
@@ -187,6 +187,9 @@ func (p *phone) text() string {
 	}
 	return text
 }
+
+// shows tells whether the page shows a text now.
+func (p *phone) shows(text string) bool { return strings.Contains(p.text(), text) }
 
 // sees waits until the page shows all of these texts.
 func (p *phone) sees(wants ...string) {

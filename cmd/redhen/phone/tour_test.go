@@ -3,7 +3,9 @@ package phone
 import (
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
+	"testing"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -131,11 +133,7 @@ func (p *phone) visits(base, name, path string, wants ...string) {
 // sendsText uploads a small text.
 func (p *phone) sendsText(name, text string) {
 	p.t.Helper()
-	dir := p.t.TempDir()
-	if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	p.sends([]string{dir + "/" + name})
+	p.sends([]string{textFile(p.t, name, text)})
 	p.sees("“"+name+"” is here.", "Kept in 2 houses.")
 }
 
@@ -171,4 +169,14 @@ func (p *phone) gives(base string) {
 	p.sees("Take the gift back")
 	p.tap("Take the gift back")
 	p.sees("The invite is taken back.")
+}
+
+// textFile makes a file to be sent.
+func textFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

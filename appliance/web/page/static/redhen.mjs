@@ -8,6 +8,11 @@ if (ticket && location.hash.length > 20) {
   document.getElementById("f-house")?.focus();
 }
 
+// At a box that is in a circle already, it goes on to the one that is meant.
+if (location.hash.length > 20) {
+  for (const link of document.querySelectorAll("a[data-ticket]")) link.hash = location.hash;
+}
+
 // Pieces of a page that the box keeps up to date.
 for (const part of document.querySelectorAll("[data-live]")) {
   const source = new EventSource(part.dataset.live);
