@@ -178,8 +178,8 @@ func TestAFireDrill(t *testing.T) {
 		t.Errorf("%d", code)
 	}
 	b.post("/circle/drill", "house", "Oak Street", "password", password)
-	body = b.until("/circle/drill", "Oak Street is silent, and the others carry on")
-	has(t, body, "log in, read and write, kept in one house", "Look again")
+	body = b.until("/circle/drill", "kept in one house")
+	has(t, body, "Oak Street is silent, and the others carry on", "log in, read and write, kept in one house", "Look again")
 	b.post("/circle/drill", "house", "Nowhere", "password", password) // one at a time
 	close(w.care.hold)
 	body = b.until("/circle/drill", "It is back by itself.")

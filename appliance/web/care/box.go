@@ -70,7 +70,7 @@ func (p *Pages) scrubNow(q *page.Request) (now scrubNow, change <-chan struct{})
 	case now.Err != nil:
 		now.Words = q.Why(now.Err)
 	default:
-		now.Last = status.CheckOf(now.State, q.Now()).Sentence()
+		now.Last = status.CheckOf(q.Words, now.State, q.Now()).Sentence(q.Words)
 	}
 	return now, change
 }
