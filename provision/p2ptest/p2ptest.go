@@ -20,7 +20,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -197,14 +196,12 @@ func Start(t testing.TB, at *Spot, cfg p2p.Config) *Box {
 	return Run(t, h)
 }
 
-// Run runs a host that was made already, so that handlers can be set before. They
-// serve when it returns. It is called in a bubble of synctest.
+// Run runs a host that was made already, so that handlers can be set before.
 func Run(t testing.TB, h *p2p.Host) *Box {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.Run(ctx) }()
-	synctest.Wait()
 	b := &Box{Host: h, stop: sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
