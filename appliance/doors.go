@@ -80,6 +80,9 @@ func (a *Appliance) care() web.Care {
 	if a.updater != nil {
 		c.Updates = a.updater
 	}
+	if b := a.bakery(); b != nil {
+		c.Bakery = b
+	}
 	return c
 }
 

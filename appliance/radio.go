@@ -143,7 +143,7 @@ func (a *Appliance) wifiNow() status.Wifi {
 		return status.Wifi{}
 	}
 	s, _ := a.air.State()
-	return status.Wifi{Network: s.Link.SSID, Signal: s.Link.Signal, Trouble: s.Sentence()}
+	return status.Wifi{Network: s.Link.SSID, Signal: s.Link.Signal, Trouble: s.Trouble.String(), Tried: s.Network}
 }
 
 // State implements webwifi.Air.

@@ -8,6 +8,7 @@ import (
 
 	"redhen/appliance/circle"
 	"redhen/appliance/status"
+	"redhen/appliance/words"
 	"redhen/raftnode"
 	"redhen/raftnode/scrub"
 )
@@ -48,8 +49,8 @@ func (s *server) scrub(w http.ResponseWriter, r *http.Request) {
 		tell(Scrubbing{Error: words})
 		return
 	}
-	check := status.CheckOf(scrub.Status{Last: last}, time.Now())
-	tell(Scrubbing{Read: last.Bytes, Total: last.Bytes, Result: &check, Sentence: check.Sentence()})
+	check := status.CheckOf(words.English(), scrub.Status{Last: last}, time.Now())
+	tell(Scrubbing{Read: last.Bytes, Total: last.Bytes, Result: &check, Sentence: check.Sentence(words.English())})
 }
 
 // Scrub has the box read everything again that it keeps; tell hears how far it is.

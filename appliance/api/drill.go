@@ -73,7 +73,7 @@ func proofOf(p drill.Proof) DrillProof {
 func drillReportOf(r drill.Report) *DrillReport {
 	out := &DrillReport{
 		House: r.House, Keeper: r.Keeper, Began: time.UnixMilli(r.Began), Ended: time.UnixMilli(r.Ended), Silent: r.Silent, Back: r.Back,
-		Good: r.Good(), Proofs: []DrillProof{}, Sentence: r.Sentence(), Signed: base64.StdEncoding.EncodeToString(wire.MustMarshal(r)),
+		Good: r.Good(), Proofs: []DrillProof{}, Sentence: r.Sentence(nil), Signed: base64.StdEncoding.EncodeToString(wire.MustMarshal(r)),
 	}
 	for _, p := range r.Proofs {
 		out.Proofs = append(out.Proofs, proofOf(p))

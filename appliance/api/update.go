@@ -95,7 +95,7 @@ func (s *server) orderUpdate(r *http.Request) (any, error) {
 	if o.From != "" {
 		if _, err := s.Updates.FromURL(r.Context(), o.From); err != nil {
 			s.Logger.Warn("update refused", "err", err)
-			return nil, &Error{CodeUpdate, update.Explain(err)}
+			return nil, &Error{CodeUpdate, update.Explain(nil, err)}
 		}
 	}
 	return s.update(r)

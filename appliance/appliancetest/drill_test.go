@@ -49,7 +49,7 @@ func TestAHousePlaysDead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%v: %s", time.Since(begun), r.Sentence())
+		t.Logf("%v: %s", time.Since(begun), r.Sentence(nil))
 		if want := []string{drill.StageAsking, drill.StageSilent, drill.StageProof, drill.StageProof, drill.StageBack}; !slices.Equal(stages, want) {
 			t.Errorf("stages %v, want %v", stages, want)
 		}

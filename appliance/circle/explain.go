@@ -1,12 +1,14 @@
 package circle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/appliance/words"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
 	"redhen/provision/ticket"
@@ -16,7 +18,24 @@ import (
 
 // Words is a decision that was not taken, for a person: a code that never changes,
 // and what happened, whether anything is lost, and the one thing to do.
-type Words struct{ Code, Sentence string }
+type Words struct {
+	Code string
+	// Sentence is in English, for who types commands.
+	Sentence string
+
+	// Key is that of the text for pages, "said.KEY"; empty: the code. About fills it in.
+	Key   string
+	About []any
+}
+
+// Say returns the words for pages.
+func (s Words) Say(w *words.Words) string {
+	key := "said." + cmp.Or(s.Key, s.Code)
+	if !w.Has(key) {
+		return s.Sentence
+	}
+	return w.Say(key, s.About...)
+}
 
 const unchanged = " Nothing was changed. "
 
@@ -24,7 +43,8 @@ const unchanged = " Nothing was changed. "
 // them. All doors use it, so that the same trouble has the same words everywhere.
 func Explain(err error) (Words, bool) {
 	if r, ok := errors.AsType[*pair.Refusal](err); ok {
-		return Words{refusalCode(r.Code), r.Sentence()}, true
+		code := refusalCode(r.Code)
+		return Words{Code: code, Sentence: r.Sentence(), Key: "invite." + code}, true
 	}
 	if j, ok := errors.AsType[*JoinError](err); ok {
 		return j.words(), true
@@ -36,15 +56,15 @@ func Explain(err error) (Words, bool) {
 		return o.words(), true
 	}
 	if s, ok := errors.AsType[*account.SlowError](err); ok {
-		return Words{"slow", fmt.Sprintf("There were too many wrong passwords.%sTry again in %s.", unchanged, s.Wait.Round(time.Second))}, true
+		return Words{Code: "slow", About: []any{"wait", s.Wait.Round(time.Second)}, Sentence: fmt.Sprintf("There were too many wrong passwords.%sTry again in %s.", unchanged, s.Wait.Round(time.Second))}, true
 	}
 	for _, row := range table() {
 		if errors.Is(err, row.err) {
-			return Words{row.code, row.what + unchanged + row.do}, true
+			return Words{Code: row.code, Sentence: row.what + unchanged + row.do}, true
 		}
 	}
 	if errors.Is(err, raftnode.ErrApart) || errors.Is(err, context.DeadlineExceeded) {
-		return Words{"apart", "Too few houses are in reach to decide that. It may still come to pass when they are back; nothing is lost. Look again when one more house is in reach."}, true
+		return Words{Code: "apart", Sentence: "Too few houses are in reach to decide that. It may still come to pass when they are back; nothing is lost. Look again when one more house is in reach."}, true
 	}
 	return Words{}, false
 }
@@ -105,10 +125,11 @@ func refusedWords(code directory.Code) Words {
 		directory.Expired:   {"That invitation is too old, or was used already.", "Ask for a new one."},
 	}
 	w, ok := what[code]
+	key := "refused." + string(code)
 	if !ok {
-		w = [2]string{"The circle refused that.", "Bring all boxes up to date, then try again."}
+		key, w = "refused.other", [2]string{"The circle refused that.", "Bring all boxes up to date, then try again."}
 	}
-	return Words{string(code), w[0] + unchanged + w[1]}
+	return Words{Code: string(code), Sentence: w[0] + unchanged + w[1], Key: key}
 }
 
 func refusalCode(c pair.Code) string {

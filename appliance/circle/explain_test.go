@@ -1,6 +1,7 @@
 package circle
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"redhen/appliance/account"
+	"redhen/appliance/words"
 	"redhen/provision/pair"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
@@ -41,6 +43,19 @@ func TestEveryErrorHasWords(t *testing.T) {
 			if strings.Contains(strings.ToLower(w.Sentence), word) {
 				t.Errorf("%v: says %q", err, word)
 			}
+		}
+	}
+	for c := pair.Garbage; c <= pair.BadKeeper; c++ {
+		errs = append(errs, &pair.Refusal{Code: c})
+	}
+	errs = append(errs, &OtherBoxError{Box: "Mabel", House: "Mill Lane"}, &OtherBoxError{Box: "Mabel", House: "Mill Lane", Ahead: true})
+	for _, err := range errs { // pages say it in a language, and name no commands
+		w, _ := Explain(err)
+		if key := "said." + cmp.Or(w.Key, w.Code); !words.English().Has(key) {
+			t.Errorf("%v: no text %q", err, key)
+		}
+		if said := w.Say(nil); strings.Contains(said, "redhen") || strings.Contains(said, "{") {
+			t.Errorf("%v: %s", err, said)
 		}
 	}
 	if w, ok := Explain(errors.New("else")); ok {

@@ -34,7 +34,9 @@ func (e *JoinError) Error() string { return fmt.Sprintf("join: %s: %q", e.Reason
 
 // words is what a person reads.
 func (e *JoinError) words() Words {
-	say := func(what, do string) Words { return Words{e.Reason, what + unchanged + do} }
+	say := func(what, do string) Words {
+		return Words{Code: e.Reason, Sentence: what + unchanged + do, Key: "join." + e.Reason, About: []any{"name", e.Name, "houses", listed(e.houses())}}
+	}
 	switch e.Reason {
 	case HouseThere:
 		return say(fmt.Sprintf("The circle has a house called %s already.", e.Name),

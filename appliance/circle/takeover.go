@@ -29,10 +29,11 @@ func (e *OtherBoxError) Error() string {
 
 // words tell what is to be done about it.
 func (e *OtherBoxError) words() Words {
+	about := []any{"box", e.Box, "house", e.House}
 	if e.Ahead {
-		return Words{"other-box-first", fmt.Sprintf("The box %s at %s has more of what was decided last.%sDo the same at that box.", e.Box, e.House, unchanged)}
+		return Words{Code: "other-box-first", About: about, Sentence: fmt.Sprintf("The box %s at %s has more of what was decided last.%sDo the same at that box.", e.Box, e.House, unchanged)}
 	}
-	return Words{"other-box-away", fmt.Sprintf("The box %s at %s is not in reach, and may have what this one has not.%sWait until it is in reach, or give that house up as well.", e.Box, e.House, unchanged)}
+	return Words{Code: "other-box-away", About: about, Sentence: fmt.Sprintf("The box %s at %s is not in reach, and may have what this one has not.%sWait until it is in reach, or give that house up as well.", e.Box, e.House, unchanged)}
 }
 
 // TakeOver has the circle go on from this box without houses that are lost for good,

@@ -76,12 +76,12 @@ func TestReportsInWords(t *testing.T) {
 	for want, change := range map[string]func(*Report){
 		"Mill Lane played dead for a minute, and people carried on at hill and oak: log in, read and write. It is back by itself. Nothing is lost.":                                                                   func(*Report) {},
 		"The drill did not come about: Mill Lane was in reach all the time, or back too early. Nothing is lost. Try again in ten minutes.":                                                                            func(r *Report) { r.Silent = false },
-		"Mill Lane played dead for a minute, and not all went well: at hill reading did not work. Nothing is lost. Look at redhen status, and show the report to somebody who can help.":                              func(r *Report) { r.Proofs[1].Read = false },
-		"Mill Lane played dead for a minute, and not all went well: at oak logging in did not work; Mill Lane is not back yet. Nothing is lost. Look at redhen status, and show the report to somebody who can help.": func(r *Report) { r.Proofs[0].Login, r.Back = false, false },
+		"Mill Lane played dead for a minute, and not all went well: at hill reading did not work. Nothing is lost. See how the circle is, and show the report to somebody who can help.":                              func(r *Report) { r.Proofs[1].Read = false },
+		"Mill Lane played dead for a minute, and not all went well: at oak logging in did not work; Mill Lane is not back yet. Nothing is lost. See how the circle is, and show the report to somebody who can help.": func(r *Report) { r.Proofs[0].Login, r.Back = false, false },
 	} {
 		r := report(t)
 		change(&r)
-		if got := r.Sentence(); got != want {
+		if got := r.Sentence(nil); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 		if r.Good() != strings.Contains(want, "carried on") {

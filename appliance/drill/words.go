@@ -2,11 +2,11 @@ package drill
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/words"
 )
 
 const unchanged = " Nothing was changed. "
@@ -14,7 +14,7 @@ const unchanged = " Nothing was changed. "
 // Explain returns the words for an error of this package, false when it is none of them.
 func Explain(err error) (circle.Words, bool) {
 	if r, ok := errors.AsType[*RefusedError](err); ok {
-		return circle.Words{Code: "drill-refused", Sentence: r.Box + " does not play dead: " + r.Why.words() + unchanged + r.Why.do()}, true
+		return circle.Words{Code: "drill-refused", Key: "drill-refused." + r.Why.key(), About: []any{"box", r.Box}, Sentence: r.Box + " does not play dead: " + r.Why.words() + unchanged + r.Why.do()}, true
 	}
 	for _, row := range []struct {
 		err      error
@@ -32,6 +32,19 @@ func Explain(err error) (circle.Words, bool) {
 		}
 	}
 	return circle.Words{}, false
+}
+
+// key names it in the keys of texts.
+func (r refusal) key() string {
+	switch r {
+	case refusedByKeeper:
+		return "keeper"
+	case refusedAgain:
+		return "again"
+	case noAnswer:
+		return "silent"
+	}
+	return "order"
 }
 
 func (r refusal) words() string {
@@ -57,44 +70,41 @@ func (r refusal) do() string {
 }
 
 // Sentence says what came of a drill.
-func (r Report) Sentence() string {
+func (r Report) Sentence(w *words.Words) string {
 	switch {
 	case !r.Silent:
-		return fmt.Sprintf("The drill did not come about: %s was in reach all the time, or back too early. Nothing is lost. Try again in ten minutes.", r.House)
+		return w.Say("drill.report.not", "house", r.House)
 	case r.Good():
-		return fmt.Sprintf("%s played dead for a minute, and people carried on at %s: log in, read and write. It is back by itself. Nothing is lost.", r.House, r.where())
+		return w.Say("drill.report.good", "house", r.House, "boxes", r.where(w))
 	}
 	var bad []string
 	for _, p := range r.Proofs {
 		if !p.Good() {
-			bad = append(bad, fmt.Sprintf("at %s %s did not work", p.Box, p.failed()))
+			bad = append(bad, w.Say("drill.failed", "box", p.Box, "what", p.failed(w)))
 		}
 	}
 	if !r.Back {
-		bad = append(bad, r.House+" is not back yet")
+		bad = append(bad, w.Say("drill.not-back", "house", r.House))
 	}
-	return fmt.Sprintf("%s played dead for a minute, and not all went well: %s. Nothing is lost. Look at redhen status, and show the report to somebody who can help.", r.House, strings.Join(bad, "; "))
+	return w.Say("drill.report.bad", "house", r.House, "bad", strings.Join(bad, "; "))
 }
 
 // failed names the first thing that a box did not show.
-func (p Proof) failed() string {
+func (p Proof) failed(w *words.Words) string {
 	switch {
 	case !p.Login:
-		return "logging in"
+		return w.Say("drill.failed.login")
 	case !p.Read:
-		return "reading"
+		return w.Say("drill.failed.read")
 	}
-	return "writing"
+	return w.Say("drill.failed.write")
 }
 
-func (r Report) where() string {
+func (r Report) where(w *words.Words) string {
 	var names []string
 	for _, p := range r.Proofs {
 		names = append(names, p.Box)
 	}
 	slices.Sort(names)
-	if len(names) > 1 {
-		return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-	}
-	return strings.Join(names, "")
+	return w.List(names)
 }

@@ -8,6 +8,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/words"
 	"redhen/provision/pair"
 	"redhen/provision/seed"
 )
@@ -15,40 +16,30 @@ import (
 // again is how long it waits before what did not work is tried once more.
 const again = 15 * time.Second
 
-const (
-	sentenceNamed    = "The card gives names to this box, but no password. Nothing is lost. Open “Begin a circle” on its page: the names are filled in."
-	sentenceLooking  = "The box is looking for the friend's box that it was made with. Nothing is lost, and it goes on looking by itself. Leave it plugged in."
-	sentenceTrying   = "The friend's box that this one was made with does not answer yet. Nothing is lost, and this box tries every way it knows again and again. See that both boxes have power and internet."
-	sentenceEntering = "The box was let in, and gets to know the others. Nothing is lost. Leave it plugged in."
-	sentenceFounding = "The circle of the card begins. Nothing is lost. Wait a moment."
-	sentenceResetDo  = "The new password of the card is being set. Nothing is lost. It counts as soon as enough houses are in reach; leave the box plugged in."
-	sentenceNoKeeper = "The card asks for a new password, but this box is a gift that nobody has taken yet. Nothing was changed. Open its page and use the code of the gift card."
-	sentenceResetAsk = "The card asks for a new password of the keeper. Nothing was changed yet. Choose it on this box's page, with the code that the box shows."
-)
-
 // join asks until it is let in, or is refused for good.
 func (s *Start) join(ctx context.Context, sd seed.Seed) {
 	ctx, cancel := s.untilClaimed(ctx)
 	defer cancel()
 	if sd.House == "" || sd.Box == "" {
-		s.say(Refused, "The card has an invite, but no name for the house or the box. Nothing is lost. Open “A friend invited me” on this box's page, or write the card again.")
+		s.say(Refused, Text{key: "no-names"})
 		return
 	}
-	s.say(Looking, sentenceLooking)
+	s.say(Looking, Text{key: "looking"})
 	for {
 		err := s.cfg.Circle.JoinGift(ctx, sd, s.see)
 		switch refusal, no := errors.AsType[*pair.Refusal](err); {
 		case err == nil:
-			s.say(Entering, sentenceEntering)
+			s.say(Entering, Text{key: "entering"})
 			return
 		case ctx.Err() != nil:
 			return
 		case no:
-			s.say(Refused, "The invite on the card did not work. "+refusal.Sentence()+" Nothing is lost.")
+			why, _ := circle.Explain(refusal)
+			s.say(Refused, Text{key: "refused", why: &why})
 			return
 		}
-		if words, known := circle.Explain(err); known {
-			s.say(Refused, "The invite on the card did not work. "+words.Sentence)
+		if why, known := circle.Explain(err); known {
+			s.say(Refused, Text{key: "not-joined", why: &why})
 			return
 		}
 		s.cfg.Logger.Warn("join by the card", "err", err)
@@ -65,20 +56,23 @@ func (s *Start) see(p pair.Progress) {
 		switch {
 		case p.Stage == pair.Waiting:
 			st.Doing = Waiting
-			st.Sentence = fmt.Sprintf("The box has found %s of the circle %s. Your friend has to say yes there. Nothing is lost. Tell your friend that the box is plugged in.", p.Inviter, p.CircleName)
+			st.tell(Text{key: "waiting", about: []any{"box", p.Inviter, "circle", p.CircleName}})
 		case p.Stage == pair.Admitted:
-			st.Doing, st.Sentence = Entering, sentenceEntering
+			st.Doing = Entering
+			st.tell(Text{key: "entering"})
 		case p.Err != nil:
-			st.Doing, st.Sentence = Looking, sentenceTrying
+			st.Doing = Looking
+			st.tell(Text{key: "trying"})
 		default:
-			st.Doing, st.Sentence = Looking, sentenceLooking
+			st.Doing = Looking
+			st.tell(Text{key: "looking"})
 		}
 	})
 }
 
 // found begins the circle that the card names.
 func (s *Start) found(ctx context.Context, sd seed.Seed) {
-	s.say(Founding, sentenceFounding)
+	s.say(Founding, Text{key: "founding"})
 	place := circle.Place{House: sd.House, Box: sd.Box}
 	if place.Box == "" {
 		place.Box = place.House
@@ -88,9 +82,9 @@ func (s *Start) found(ctx context.Context, sd seed.Seed) {
 		if err == nil || errors.Is(err, circle.ErrInCircle) || ctx.Err() != nil {
 			return
 		}
-		words, known := circle.Explain(err)
+		why, known := circle.Explain(err)
 		if known && !errors.Is(err, account.ErrBusy) {
-			s.say(Refused, "The circle of the card did not begin. "+words.Sentence)
+			s.say(Refused, Text{key: "not-founded", why: &why})
 			return
 		}
 		s.cfg.Logger.Warn("begin a circle by the card", "err", err)
@@ -113,13 +107,13 @@ func (s *Start) reset(ctx context.Context) {
 		return
 	case s.cfg.Self().Gift: // kept by its giver, whose password is none of the card's business
 		s.use(func(sd *seed.Seed) { sd.Reset = seed.Reset{} })
-		s.set(func(st *State) { st.Problems = append(st.Problems, sentenceNoKeeper) })
+		s.set(func(st *State) { st.Problems = append(st.Problems, words.English().Say("start.no-keeper")) })
 		return
 	case sd.Reset.Password == "":
-		s.say(AskReset, sentenceResetAsk)
+		s.say(AskReset, Text{key: "ask-reset"})
 		return
 	}
-	s.say(Resetting, sentenceResetDo)
+	s.say(Resetting, Text{key: "resetting"})
 	for {
 		err := s.Reset(ctx, string(sd.Reset.Password))
 		if err == nil || ctx.Err() != nil {
@@ -128,7 +122,7 @@ func (s *Start) reset(ctx context.Context) {
 		s.cfg.Logger.Warn("new password by the card", "err", err)
 		if errors.Is(err, account.ErrWeak) {
 			s.use(func(sd *seed.Seed) { sd.Reset.Password = "" })
-			s.say(AskReset, "The new password on the card is one of the first that everybody tries, so it was not set. Nothing was changed. Choose another on this box's page, with the code that the box shows.")
+			s.say(AskReset, Text{key: "weak-reset"})
 			return
 		}
 		if !pause(ctx, again) {
@@ -147,7 +141,7 @@ func (s *Start) Reset(ctx context.Context, password string) error {
 		return err
 	}
 	s.use(func(sd *seed.Seed) { sd.Reset = seed.Reset{} })
-	s.say(Nothing, "")
+	s.say(Nothing, Text{})
 	s.cfg.Logger.Info("password set by the card", "account", login)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/words"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
 	"redhen/provision/seed"
@@ -61,7 +62,8 @@ const (
 // State is how far a Start is.
 type State struct {
 	Doing    Doing
-	Sentence string      // what the box does now, whether anything is lost, what to do; empty for Nothing
+	Sentence string      // what the box does now, whether anything is lost, what to do, in English; empty for Nothing
+	Text     Text        // the same for a page
 	Circle   string      // that it is about to join, once known
 	Words    []pair.Word // both sides show the same, while Waiting
 	Problems []string    // with the card, for people
@@ -105,7 +107,7 @@ func Open(cfg Config) *Start {
 	}
 	if err != nil {
 		cfg.Logger.Error("settings of the card are not kept", "err", err)
-		s.state.Problems = append(s.state.Problems, "What is on the card could not be stored in the box. It is still on the card. See whether the disk is full or worn out, then start the box again.")
+		s.state.Problems = append(s.state.Problems, words.English().Say("start.not-stored"))
 	}
 	for _, name := range r.New {
 		cfg.Logger.Info("settings taken from the card", "file", name)
@@ -148,8 +150,32 @@ func (s *Start) set(fn func(*State)) {
 }
 
 // say replaces what it is about.
-func (s *Start) say(doing Doing, sentence string) {
-	s.set(func(st *State) { st.Doing, st.Sentence, st.Words = doing, sentence, nil })
+func (s *Start) say(doing Doing, t Text) {
+	s.set(func(st *State) {
+		st.Doing, st.Words = doing, nil
+		st.tell(t)
+	})
+}
+
+func (st *State) tell(t Text) { st.Text, st.Sentence = t, t.In(words.English()) }
+
+// Text is a sentence in any language; zero is none.
+type Text struct {
+	key   string // "start.KEY"
+	about []any
+	why   *circle.Words // fills in {why}
+}
+
+// In says it in a language.
+func (t Text) In(w *words.Words) string {
+	if t.key == "" {
+		return ""
+	}
+	about := t.about
+	if t.why != nil {
+		about = append(slices.Clone(about), "why", t.why.Say(w))
+	}
+	return w.Say("start."+t.key, about...)
 }
 
 // use changes the settings and keeps them. When that fails, the box asks for the same
@@ -186,7 +212,7 @@ func (s *Start) Run(ctx context.Context) error {
 	case sd.Circle != "" && sd.House != "" && sd.Keeper != "" && sd.Password != "":
 		s.found(ctx, sd)
 	case sd.Circle != "" || sd.House != "" || sd.Keeper != "":
-		s.say(Named, sentenceNamed)
+		s.say(Named, Text{key: "named"})
 	}
 	s.awaitClaimed(ctx)
 	return nil
@@ -200,7 +226,8 @@ func (s *Start) awaitClaimed(ctx context.Context) {
 			s.use(func(sd *seed.Seed) { sd.Ticket, sd.Ways, sd.Password = "", nil, "" })
 			s.set(func(st *State) {
 				if st.Doing != AskReset && st.Doing != Resetting {
-					st.Doing, st.Sentence, st.Words = Nothing, "", nil
+					st.Doing, st.Words = Nothing, nil
+					st.tell(Text{})
 				}
 			})
 			return

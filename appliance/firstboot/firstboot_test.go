@@ -220,7 +220,7 @@ func TestAGiftJoinsByItself(t *testing.T) {
 		b.circle.block = true
 		b.circle.steps = []pair.Progress{{Stage: pair.Connecting}}
 		s, stop := b.start()
-		says(t, s, Looking, "looking for the friend's box")
+		says(t, s, Looking, "looking for the friend’s box")
 		if !s.HasCode() || !s.Claims("abcd 2345") || s.Claims("ABCD-2346") {
 			t.Error("the code of the gift card is not known")
 		}

@@ -18,7 +18,7 @@ function when(form, act) {
     try {
       await act();
     } catch (e) {
-      trouble.textContent = e.name === "Error" ? e.message : "The passkey was not given. Nothing was changed. Try again, or use your password.";
+      trouble.textContent = e.name === "Error" ? e.message : trouble.dataset.failed;
     }
   });
 }

@@ -18,6 +18,7 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/web/page"
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/raftnode/directory"
 )
@@ -109,14 +110,19 @@ func (d *door) guarded(next http.Handler) http.Handler {
 		}
 		switch {
 		case !ok || r.TLS == nil || !own:
-			http.Error(w, "Passkeys work only at the public name of the circle. Log in with your password.", http.StatusNotFound)
+			http.Error(w, language(r).Say("passkey.elsewhere"), http.StatusNotFound)
 		case r.Method == http.MethodPost && r.Header.Get("Origin") != origin:
-			http.Error(w, "That did not come from a page of this box.", http.StatusForbidden)
+			http.Error(w, language(r).Say("refuse.origin"), http.StatusForbidden)
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxAnswer)
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// language is the one that the browser likes best.
+func language(r *http.Request) *words.Words {
+	return words.Choose(r.Header.Get("Accept-Language"), words.All())
 }
 
 // who is logged in, false for nobody.
@@ -130,6 +136,7 @@ func (d *door) who(r *http.Request) (account.Session, bool) {
 }
 
 type shown struct {
+	*words.Words
 	Circle, Name string
 	In           bool
 	Keys         []key
@@ -140,12 +147,12 @@ type key struct{ ID, Name string }
 
 func (d *door) show(w http.ResponseWriter, r *http.Request) {
 	party, _ := d.Party()
-	s := shown{Circle: party.Circle, To: localPath(r.FormValue("to"))}
+	s := shown{Words: language(r), Circle: party.Circle, To: localPath(r.FormValue("to"))}
 	if who, ok := d.who(r); ok {
 		s.In, s.Name = true, who.Name
 		acc, err := d.Circle.Account(who.Name)
 		if err != nil {
-			d.fail(w, err)
+			d.fail(w, r, err)
 			return
 		}
 		for _, k := range acc.Passkeys {
@@ -154,7 +161,7 @@ func (d *door) show(w http.ResponseWriter, r *http.Request) {
 	}
 	var b bytes.Buffer
 	if err := d.form.Execute(&b, s); err != nil {
-		d.fail(w, err)
+		d.fail(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -171,23 +178,23 @@ func localPath(to string) string {
 }
 
 // fail says in one sentence what went wrong.
-func (d *door) fail(w http.ResponseWriter, err error) {
-	code, text := http.StatusInternalServerError, "That did not work just now. Nothing was changed. Try again in a minute."
+func (d *door) fail(w http.ResponseWriter, r *http.Request, err error) {
+	code, key := http.StatusInternalServerError, "passkey.failed"
 	switch {
 	case errors.Is(err, account.ErrPasskey):
-		code, text = http.StatusForbidden, "That passkey does not fit, or it took too long. Nothing was changed. Try again, or log in with your password."
+		code, key = http.StatusForbidden, "passkey.misfit"
 	case errors.Is(err, account.ErrSession):
-		code, text = http.StatusForbidden, "You are not logged in any more. Log in again."
+		code, key = http.StatusForbidden, "passkey.logged-out"
 	default:
 		d.Logger.Warn("passkey", "err", err)
 	}
-	http.Error(w, text, code)
+	http.Error(w, language(r).Say(key), code)
 }
 
 // answer sends the options of a browser's question, and has it keep what belongs to them.
-func (d *door) answer(w http.ResponseWriter, options []byte, kept string, err error) {
+func (d *door) answer(w http.ResponseWriter, r *http.Request, options []byte, kept string, err error) {
 	if err != nil {
-		d.fail(w, err)
+		d.fail(w, r, err)
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: askedCookie, Value: kept, Path: "/", MaxAge: 300, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode})
@@ -208,10 +215,10 @@ func said(r *http.Request) (kept string, body []byte, err error) {
 	return c.Value, body, nil
 }
 
-func (d *door) ask(w http.ResponseWriter, _ *http.Request) {
+func (d *door) ask(w http.ResponseWriter, r *http.Request) {
 	party, _ := d.Party()
 	options, kept, err := d.Keys.Ask(party)
-	d.answer(w, options, kept, err)
+	d.answer(w, r, options, kept, err)
 }
 
 func (d *door) login(w http.ResponseWriter, r *http.Request) {
@@ -226,7 +233,7 @@ func (d *door) login(w http.ResponseWriter, r *http.Request) {
 		token, s, err = d.Sessions.Bind(token, page.HostOf(r.Host))
 	}
 	if err != nil {
-		d.fail(w, err)
+		d.fail(w, r, err)
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: token, Path: "/", Expires: s.Expires, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
@@ -236,18 +243,18 @@ func (d *door) login(w http.ResponseWriter, r *http.Request) {
 func (d *door) register(w http.ResponseWriter, r *http.Request) {
 	who, ok := d.who(r)
 	if !ok {
-		d.fail(w, account.ErrSession)
+		d.fail(w, r, account.ErrSession)
 		return
 	}
 	party, _ := d.Party()
 	options, kept, err := d.Keys.Register(party, who.Account)
-	d.answer(w, options, kept, err)
+	d.answer(w, r, options, kept, err)
 }
 
 func (d *door) registered(w http.ResponseWriter, r *http.Request) {
 	who, ok := d.who(r)
 	if !ok {
-		d.fail(w, account.ErrSession)
+		d.fail(w, r, account.ErrSession)
 		return
 	}
 	party, _ := d.Party()
@@ -260,7 +267,7 @@ func (d *door) registered(w http.ResponseWriter, r *http.Request) {
 		err = d.Circle.AddPasskey(r.Context(), add)
 	}
 	if err != nil {
-		d.fail(w, err)
+		d.fail(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -277,11 +284,11 @@ func (d *door) remove(w http.ResponseWriter, r *http.Request) {
 	who, ok := d.who(r)
 	id, err := hex.DecodeString(r.FormValue("id"))
 	if !ok || err != nil {
-		d.fail(w, account.ErrSession)
+		d.fail(w, r, account.ErrSession)
 		return
 	}
 	if err := d.Circle.RemovePasskey(r.Context(), who.Account, id); err != nil {
-		d.fail(w, err)
+		d.fail(w, r, err)
 		return
 	}
 	http.Redirect(w, r, "/passkey", http.StatusSeeOther)

@@ -59,6 +59,9 @@ func TestWhoMayCome(t *testing.T) {
 		if w.Code != tc.want {
 			t.Errorf("%s: %d, want %d: %s", name, w.Code, tc.want, w.Body)
 		}
+		if body := w.Body.String(); strings.Contains(body, "passkey.") && !strings.Contains(body, "/passkey") || w.Code == 200 && !strings.Contains(body, ">Log in with a passkey<") {
+			t.Errorf("%s: %s", name, body)
+		}
 		if w.Header().Get("Content-Security-Policy") != policy {
 			t.Errorf("%s: no policy", name)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/board"
 	"redhen/board/disk"
 )
@@ -38,7 +39,8 @@ func ReadHardware(fsys fs.FS, dir string) Hardware {
 type Wifi struct {
 	Network string // empty: none, or a cable is better
 	Signal  int    // hundredths of dBm
-	Trouble string // a sentence about the Wi-Fi that is not joined, empty when all is well
+	Trouble string // why the Wi-Fi is not joined, as package wifi names it; empty when all is well
+	Tried   string // that Wi-Fi
 }
 
 // Machine is what a report says of the machine that this box runs on. What is not known
@@ -94,22 +96,22 @@ func (h Hardware) machine() Machine {
 }
 
 // diskWord is what people call a disk.
-func diskWord(k disk.Kind) string {
+func diskWord(w *words.Words, k disk.Kind) string {
 	switch k {
 	case disk.Card:
-		return "card"
+		return w.Say("disk.card")
 	case disk.Stick:
-		return "USB stick"
+		return w.Say("disk.stick")
 	case disk.EMMC:
-		return "built-in memory"
+		return w.Say("disk.built-in")
 	}
-	return "disk"
+	return w.Say("disk.disk")
 }
 
 // aboutDisk is a finding about the disk of this box.
 func (s *scene) aboutDisk(pairs ...string) []finding {
 	d := s.Hardware.Volume.Disk
-	return []finding{s.aboutBox(s.Self, append([]string{"disk", diskWord(d.Kind)}, pairs...)...)}
+	return []finding{s.aboutBox(s.Self, append([]string{"disk", diskWord(s.Words, d.Kind)}, pairs...)...)}
 }
 
 func findReadOnly(s *scene) []finding {
@@ -132,7 +134,7 @@ func findWorn(s *scene) []finding {
 func findDiskErrors(s *scene) []finding {
 	v := s.Hardware.Volume
 	if n := v.Health.Errors; s.Hardware.Held && n > 0 {
-		list := s.aboutDisk("faults", count(int(n), "fault", "faults"))
+		list := s.aboutDisk("faults", s.Words.Count(int(n), "fault"))
 		list[0].details = []string{fmt.Sprintf("%s: %d of the file system, %d failed commands", v.Device, v.Health.Errors, v.Disk.Errors.Failed)}
 		return list
 	}
@@ -167,7 +169,7 @@ func findUnsetClock(s *scene) []finding {
 	if s.Now.Unix() >= clockZero {
 		return nil
 	}
-	return []finding{s.aboutBox(s.Self, "date", s.Now.Format("2 January 2006"))}
+	return []finding{s.aboutBox(s.Self, "date", s.Words.LongDate(s.Now))}
 }
 
 // findBetterDisk tells of a disk that would last longer than the card.
@@ -180,14 +182,14 @@ func findBetterDisk(s *scene) []finding {
 	if !ok || best.Kind != disk.USB && best.Kind != disk.SATA && best.Kind != disk.NVMe {
 		return nil
 	}
-	return s.aboutDisk("other", orElse(best.Model, best.Name), "size", Bytes(best.Size))
+	return s.aboutDisk("other", orElse(best.Model, best.Name), "size", s.Words.Bytes(best.Size))
 }
 
 func findWifi(s *scene) []finding {
 	if s.Wifi.Trouble == "" {
 		return nil
 	}
-	return []finding{s.aboutBox(s.Self, "trouble", s.Wifi.Trouble)}
+	return []finding{s.aboutBox(s.Self, "trouble", s.Words.Say("wifi.trouble."+s.Wifi.Trouble, "name", s.Wifi.Tried))}
 }
 
 // weakSignal is in hundredths of dBm: below it Wi-Fi loses much of what it sends.

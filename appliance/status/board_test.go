@@ -30,7 +30,7 @@ func machineScenes() map[Code]Facts {
 	low.Hardware.Board.Power = board.Power{Known: true, Low: true, Seen: true}
 	wasLow.Hardware.Board.Power = board.Power{Known: true, Seen: true}
 	wifi, weak := whole(3), whole(3)
-	wifi.Wifi.Trouble = "The Wi-Fi “Attic” is not in reach of the box."
+	wifi.Wifi.Trouble, wifi.Wifi.Tried = "absent", "Attic"
 	unset.Now = time.Date(1970, 1, 1, 0, 5, 0, 0, time.UTC)
 	weak.Wifi = Wifi{Network: "Attic", Signal: -8500}
 	card.CardProblems = []string{"redhen-wifi.txt, line 2: a Wi-Fi password has 8 to 63 characters"}

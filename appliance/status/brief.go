@@ -71,7 +71,7 @@ func (b *Brief) tell(w *words.Words, r Report) {
 	}
 	since := w.Say("brief.start")
 	if !b.LastSeen.IsZero() {
-		since = When(b.LastSeen, r.Time)
+		since = w.When(b.LastSeen, r.Time)
 	}
 	if b.Place = b.House; b.Box != "" && b.Box != b.House {
 		b.Place = w.Say("brief.place", "box", b.Box, "house", b.House)

@@ -1,11 +1,11 @@
 package status
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
 	"redhen/raftnode/scrub"
@@ -32,56 +32,55 @@ type Check struct {
 const overdue = 45 * 24 * time.Hour
 
 // CheckOf puts into words what a box says of its last scrub.
-func CheckOf(st scrub.Status, now time.Time) Check {
+func CheckOf(w *words.Words, st scrub.Status, now time.Time) Check {
 	last := st.Last
 	c := Check{Began: milli(last.Began), Ended: milli(last.Ended), Bytes: last.Bytes, Bad: last.Bad, BadLists: last.BadLists, Left: last.Left}
 	if st.Round.Began != 0 {
 		c.Done = int(100 * min(st.Round.Bytes, st.Total) / max(st.Total, 1))
 	}
-	c.Words = "not checked yet"
+	c.Words = w.Say("check.not-yet")
 	if last.Ended != 0 {
-		c.Words = "checked " + When(c.Ended, now) + ", " + foundWords(c)
+		c.Words = w.Say("check.was", "when", w.When(c.Ended, now), "found", foundWords(w, c))
 	}
 	if st.Round.Began != 0 {
-		c.Words += fmt.Sprintf("; being checked now, %d %% done", c.Done)
+		c.Words = w.Say("check.now", "was", c.Words, "percent", c.Done)
 	}
 	return c
 }
 
 // foundWords says what a check found.
-func foundWords(c Check) string {
+func foundWords(w *words.Words, c Check) string {
 	switch {
 	case c.Bad+c.BadLists == 0:
-		return "all good"
+		return w.Say("check.good")
 	case c.Left > 0:
-		return fmt.Sprintf("%s bad, %d of them not to be had elsewhere yet", badWords(c), c.Left)
+		return w.Say("check.left", "bad", badWords(w, c), "left", c.Left)
 	}
-	return badWords(c) + " bad, fetched again from another house"
+	return w.Say("check.mended", "bad", badWords(w, c))
 }
 
-func badWords(c Check) string {
+func badWords(w *words.Words, c Check) string {
 	var parts []string
 	if c.Bad > 0 {
-		parts = append(parts, count(c.Bad, "piece", "pieces"))
+		parts = append(parts, w.Count(c.Bad, "piece"))
 	}
 	if c.BadLists > 0 {
-		parts = append(parts, count(c.BadLists, "list", "lists"))
+		parts = append(parts, w.Count(c.BadLists, "list"))
 	}
-	return listWords(parts)
+	return w.List(parts)
 }
 
 // Sentence tells the whole, for who asked for the check.
-func (c Check) Sentence() string {
-	read := "Read everything again that this box keeps, " + Bytes(c.Bytes) + "."
+func (c Check) Sentence(w *words.Words) string {
+	read := w.Say("check.read", "bytes", w.Bytes(c.Bytes))
+	bad := words.Capital(badWords(w, c))
 	switch {
 	case c.Bad+c.BadLists == 0:
-		return read + " All is good."
+		return w.Say("check.read.good", "read", read)
 	case c.Left > 0:
-		return fmt.Sprintf("%s %s had gone bad, and %d of them no house in reach has. What others have comes by itself when they are back; leave the boxes switched on, and replace the card or disk of this one.",
-			read, capital(badWords(c)), c.Left)
+		return w.Say("check.read.left", "read", read, "bad", bad, "left", c.Left)
 	}
-	return fmt.Sprintf("%s %s had gone bad, and came again from another house. Nothing is lost. If this comes back often, replace the card or disk of this box.",
-		read, capital(badWords(c)))
+	return w.Say("check.read.mended", "read", read, "bad", bad)
 }
 
 func isListRotten(trouble string) bool {
@@ -107,7 +106,7 @@ func findUnchecked(s *scene) (list []finding) {
 	for _, st := range s.Boxes {
 		last := milli(max(st.Care.Scrub.Last.Ended, st.Care.Scrub.First))
 		if !last.IsZero() && s.Now.Sub(last) > overdue {
-			list = append(list, s.aboutBox(st.Box, "for", spell(s.Now.Sub(last))))
+			list = append(list, s.aboutBox(st.Box, "for", s.Words.Span(s.Now.Sub(last))))
 		}
 	}
 	return list
@@ -153,8 +152,8 @@ func findSilent(s *scene) (list []finding) {
 		for _, b := range h.Boxes {
 			boxes = append(boxes, b.Name)
 		}
-		f := about("house", h.Name, "boxes", listWords(boxes),
-			"days", spell(s.Now.Sub(since)), "box", boxes[0])
+		f := about("house", h.Name, "boxes", s.Words.List(boxes),
+			"days", s.Words.Span(s.Now.Sub(since)), "box", boxes[0])
 		f.since = since
 		list = append(list, f)
 	}

@@ -30,11 +30,11 @@ func TestChecksInWords(t *testing.T) {
 			"Read everything again that this box keeps, 0 bytes. 3 pieces had gone bad, and 2 of them no house in reach has. What others have comes by itself when they are back; leave the boxes switched on, and replace the card or disk of this one.",
 		},
 	} {
-		c := CheckOf(tc.st, noon)
+		c := CheckOf(nil, tc.st, noon)
 		if c.Words != tc.words {
 			t.Errorf("got %q, want %q", c.Words, tc.words)
 		}
-		if got := c.Sentence(); tc.sentence != "" && got != tc.sentence {
+		if got := c.Sentence(nil); tc.sentence != "" && got != tc.sentence {
 			t.Errorf("got %q, want %q", got, tc.sentence)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"redhen/appliance/words"
 	"redhen/raftnode"
 	"redhen/raftnode/directory"
 )
@@ -42,8 +43,8 @@ func findMended(s *scene) (list []finding) {
 			return i >= 0
 		})
 		if n > 0 {
-			list = append(list, s.aboutBox(st.Box, "spaces", spacesWords(spaces), "were", plural(n, "was", "were"),
-				"pieces", capital(numberWord(n))+plural(n, " piece", " pieces")))
+			list = append(list, s.aboutBox(st.Box, "spaces", spacesWords(s.Words, spaces), "were", s.Words.Count(n, "were"),
+				"pieces", s.Words.Say("pieces", "n", n, "number", words.Capital(s.Words.Number(n)))))
 		}
 	}
 	return list

@@ -2,7 +2,6 @@ package status
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"redhen/appliance/words"
@@ -73,9 +72,9 @@ func Tell(w *words.Words, e directory.Entry, now time.Time) (Line, bool) {
 	if !w.Has(key) {
 		return Line{}, false
 	}
-	pairs := diaryPairs(e, now)
+	pairs := diaryPairs(w, e, now)
 	t := time.UnixMilli(e.Time).In(now.Location())
-	line := Line{Time: t, Day: day(t, now), House: e.About["house"], What: capital(w.Say(key, pairs...))}
+	line := Line{Time: t, Day: w.Day(t, now), House: e.About["house"], What: words.Capital(w.Say(key, pairs...))}
 	if lost := key + ".lost"; w.Has(lost) {
 		line.Lost = w.Say(lost, pairs...)
 	}
@@ -83,7 +82,7 @@ func Tell(w *words.Words, e directory.Entry, now time.Time) (Line, bool) {
 }
 
 // diaryPairs are what the words of a row may name: what it is about, and what is made of that.
-func diaryPairs(e directory.Entry, now time.Time) (pairs []any) {
+func diaryPairs(w *words.Words, e directory.Entry, now time.Time) (pairs []any) {
 	a := e.About
 	at := time.UnixMilli(e.Time)
 	since := number(a["since"], at)
@@ -95,9 +94,9 @@ func diaryPairs(e directory.Entry, now time.Time) (pairs []any) {
 		}
 	}
 	read, _ := strconv.ParseInt(a["bytes"], 10, 64) // a text that is no number counts as none
-	found := foundWords(Check{Bad: amount(a["bad"]), BadLists: amount(a["lists"]), Left: amount(a["left"])})
-	return append(pairs, "since", When(since, now), "away", spell(at.Sub(since)), "houses", count(amount(a["houses"]), "house", "houses"),
-		"read", Bytes(read), "found", found)
+	found := foundWords(w, Check{Bad: amount(a["bad"]), BadLists: amount(a["lists"]), Left: amount(a["left"])})
+	return append(pairs, "since", w.When(since, now), "away", w.Span(at.Sub(since)), "houses", w.Count(amount(a["houses"]), "house"),
+		"read", w.Bytes(read), "found", found)
 }
 
 // number reads a time in milliseconds, or takes the other.
@@ -112,16 +111,4 @@ func number(s string, other time.Time) time.Time {
 func amount(s string) int {
 	n, _ := strconv.Atoi(s) // a text that is no number counts as none
 	return n
-}
-
-func day(t, now time.Time) string {
-	when := When(t, now)
-	name, _, dated := strings.Cut(when, " ")
-	switch {
-	case !strings.Contains(when, ":"):
-		return when
-	case !dated:
-		return "Today"
-	}
-	return capital(name)
 }

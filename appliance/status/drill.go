@@ -34,7 +34,7 @@ func (d Drill) in(w *words.Words, now time.Time) *Drill {
 	if d.Good {
 		key = "drill.was"
 	}
-	d.Words = w.Say(key, "house", d.House, "when", When(d.Time, now), "by", d.By)
+	d.Words = w.Say(key, "house", d.House, "when", w.When(d.Time, now), "by", d.By)
 	return &d
 }
 
@@ -43,7 +43,7 @@ func findDrill(s *scene) []finding {
 	if d == nil || d.Good {
 		return nil
 	}
-	f := about("house", d.House, "when", When(d.Time, s.Now), "by", d.By)
+	f := about("house", d.House, "when", s.Words.When(d.Time, s.Now), "by", d.By)
 	f.since = d.Time
 	return []finding{f}
 }

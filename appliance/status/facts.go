@@ -105,7 +105,8 @@ type BoxFacts struct {
 type SpaceFacts struct {
 	ID     ident.ShardID
 	Name   string // empty for the circle's own records
-	Title  string // empty: made of the name
+	Title  string // empty: made of the owner, or of the name
+	Owner  string // what friends call whose own files these are
 	Copies int    // wanted
 }
 
@@ -139,11 +140,11 @@ func ReadCircle(v directory.View) (Circle, error) {
 		})
 	}
 	for _, s := range v.Spaces() {
-		title := s.Title
-		if owner, _ := v.Account(s.Owner); title == "" && owner.Space == s.ID {
-			title = titleWords(personName(v, s.Owner))
+		f := SpaceFacts{ID: s.ID, Name: s.Name, Title: s.Title, Copies: s.WantedCopies()}
+		if owner, _ := v.Account(s.Owner); owner.Space == s.ID {
+			f.Owner = personName(v, s.Owner)
 		}
-		c.Spaces = append(c.Spaces, SpaceFacts{ID: s.ID, Name: s.Name, Title: title, Copies: s.WantedCopies()})
+		c.Spaces = append(c.Spaces, f)
 	}
 	for _, p := range v.Petitions() {
 		if one, ok := readPetition(r, p); ok {

@@ -103,7 +103,7 @@ func (r row) tell(w *words.Words, f finding) Fault {
 	for k, v := range f.about {
 		pairs = append(pairs, k, v)
 	}
-	text := func(part string) string { return capital(w.Say("fault."+string(r.code)+"."+part, pairs...)) }
+	text := func(part string) string { return words.Capital(w.Say("fault."+string(r.code)+"."+part, pairs...)) }
 	return Fault{Code: r.code, Weight: r.weight, Since: f.since, Details: f.details,
 		What: text("what"), Lost: text("lost"), Heals: text("heals"), Do: text("do"), Help: text("help")}
 }

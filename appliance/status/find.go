@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/raftnode"
 )
@@ -34,11 +35,11 @@ func about(pairs ...string) finding {
 func (s *scene) aboutBox(id ident.BoxID, pairs ...string) finding {
 	b, ok := s.tally.boxes[id]
 	if !ok {
-		b.Name = "a box"
+		b.Name = s.Words.Say("a-box")
 	}
-	keeper := "The keeper of " + b.Name
+	keeper := s.Words.Say("keeper-of", "box", b.Name)
 	if b.Keeper != "" {
-		keeper = b.Keeper + ", who keeps " + b.Name
+		keeper = s.Words.Say("keeper-who", "keeper", b.Keeper, "box", b.Name)
 	}
 	return about(append([]string{"box", b.Name, "house", s.tally.houseName(b.House), "keeper", keeper}, pairs...)...)
 }
@@ -78,13 +79,13 @@ func findAway(s *scene) (list []finding) {
 				keepers = append(keepers, b.Keeper)
 			}
 		}
-		since := "this box was started"
+		since := s.Words.Say("brief.start")
 		if !h.Reached.Since.IsZero() {
-			since = When(h.Reached.Since, s.Now)
+			since = s.Words.When(h.Reached.Since, s.Now)
 		}
-		help := "Whoever lives there"
+		help := s.Words.Say("whoever-lives-there")
 		if len(keepers) > 0 {
-			help = listWords(keepers) + ", or whoever is at " + h.Name
+			help = s.Words.Say("keepers-or", "keepers", s.Words.List(keepers), "house", h.Name)
 		}
 		f := about("house", h.Name, "since", since, "keepers", help)
 		f.since = h.Reached.Since
@@ -97,7 +98,7 @@ func findOneHouse(s *scene) []finding {
 	if s.several() {
 		return nil
 	}
-	return one("house", orElse(s.report.House, "this one"))
+	return one("house", orElse(s.report.House, s.Words.Say("this-one")))
 }
 
 func findFewHouses(s *scene) []finding {
@@ -108,16 +109,16 @@ func findFewHouses(s *scene) []finding {
 	if !s.several() || wanted <= len(s.Circle.Houses) {
 		return nil
 	}
-	return one("copies", numberWord(wanted), "houses", numberWord(len(s.Circle.Houses)))
+	return one("copies", s.Words.Number(wanted), "houses", s.Words.Number(len(s.Circle.Houses)))
 }
 
 func findApart(s *scene) []finding {
 	if list := s.which(func(sp Space) bool { return sp.Apart }); len(list) > 0 && !s.alone() {
 		away := ""
 		if names := s.tally.awayHouses(); len(names) > 0 {
-			away = ": " + listWords(names)
+			away = s.Words.Say("which-are", "names", s.Words.List(names))
 		}
-		return one("spaces", spacesWords(list), "away", away)
+		return one("spaces", spacesWords(s.Words, list), "away", away)
 	}
 	return nil
 }
@@ -131,7 +132,7 @@ func findWaiting(s *scene) []finding {
 	for _, sp := range list {
 		n += sp.Waiting
 	}
-	return one("spaces", spacesWords(list)+map[bool]string{true: " is", false: " are"}[n == 1], "changes", count(n, "change", "changes"))
+	return one("spaces", s.Words.Say("of-is", "n", n, "spaces", spacesWords(s.Words, list)), "changes", s.Words.Count(n, "change"))
 }
 
 // findGrowing tells of copies that houses in reach do not have yet.
@@ -156,9 +157,9 @@ func findGrowing(s *scene) []finding {
 	}
 	text := ""
 	if slices.SortFunc(where, byName); len(where) > 0 {
-		text = " at " + listWords(where)
+		text = " " + s.Words.Say("at-houses", "houses", s.Words.List(where))
 	}
-	f := about("spaces", spacesWords(list), "where", text)
+	f := about("spaces", spacesWords(s.Words, list), "where", text)
 	f.details = details
 	return []finding{f}
 }
@@ -172,12 +173,12 @@ func findFresh(s *scene) []finding {
 	if len(list) == 0 {
 		return nil
 	}
-	return one("spaces", spacesWords(list))
+	return one("spaces", spacesWords(s.Words, list))
 }
 
 func findUnheard(s *scene) []finding {
 	if list := s.which(func(sp Space) bool { return !sp.Known && !sp.Apart }); len(list) > 0 && !s.alone() {
-		return one("spaces", spacesWords(list))
+		return one("spaces", spacesWords(s.Words, list))
 	}
 	return nil
 }
@@ -194,30 +195,23 @@ func findBytesMissing(s *scene) []finding {
 	}
 	away := ""
 	if names := s.tally.awayHouses(); len(names) > 0 {
-		away = " Away now: " + listWords(names) + "."
+		away = " " + s.Words.Say("away-now", "names", s.Words.List(names))
 	}
-	return one("spaces", spacesWords(list), "away", away)
+	return one("spaces", spacesWords(s.Words, list), "away", away)
 }
 
 func findPetitions(s *scene) (list []finding) {
 	for _, p := range s.Circle.Petitions {
 		replacement := ""
 		if p.Replacement != "" {
-			replacement = " and that " + p.Replacement + " takes its place"
+			replacement = " " + s.Words.Say("and-takes-place", "box", p.Replacement)
 		}
-		f := about("box", p.Box, "replacement", replacement, "needs", capital(numberWord(p.Needs))+plural(p.Needs, " more keeper", " more keepers"),
-			"since", p.Since.In(s.Now.Location()).Format("2 Jan"))
+		f := about("box", p.Box, "replacement", replacement, "needs", s.Words.Say("more-keepers", "n", p.Needs, "number", words.Capital(s.Words.Number(p.Needs))),
+			"since", s.Words.ShortDate(p.Since.In(s.Now.Location())))
 		f.since = p.Since
 		list = append(list, f)
 	}
 	return list
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }
 
 // perBox gathers, box by box, the spaces whose shard status obeys a rule.
@@ -236,7 +230,7 @@ func (s *scene) perBox(rule func(raftnode.ShardStatus) (detail string, ok bool))
 			return ok
 		})
 		if len(spaces) > 0 {
-			f := s.aboutBox(st.Box, "spaces", spacesWords(spaces))
+			f := s.aboutBox(st.Box, "spaces", spacesWords(s.Words, spaces))
 			f.details = details
 			list = append(list, f)
 		}
@@ -252,7 +246,7 @@ func findDisk(full bool) func(*scene) []finding {
 		if d.Total == 0 || full != isFull || !isFull && !isLow {
 			return nil
 		}
-		return []finding{s.aboutBox(s.Self, "free", Bytes(d.Free), "total", Bytes(d.Total))}
+		return []finding{s.aboutBox(s.Self, "free", s.Words.Bytes(d.Free), "total", s.Words.Bytes(d.Total))}
 	}
 }
 
@@ -266,21 +260,21 @@ func findClock(s *scene) (list []finding) {
 		}
 	}
 	tell := func(box ident.BoxID, others string, by int64) {
-		list = append(list, s.aboutBox(box, "others", others, "by", spell(time.Duration(by)*time.Millisecond)))
+		list = append(list, s.aboutBox(box, "others", others, "by", s.Words.Span(time.Duration(by)*time.Millisecond)))
 	}
 	if len(off) > 1 && len(off) == len(s.Boxes)-1 { // then it is ours that is wrong
-		tell(s.Self, "the others", s.tally.answers[off[0]].Time-own.Time)
+		tell(s.Self, s.Words.Say("the-others"), s.tally.answers[off[0]].Time-own.Time)
 		return list
 	}
 	for _, box := range off {
-		tell(box, orElse(s.report.Box, "this box"), s.tally.answers[box].Time-own.Time)
+		tell(box, orElse(s.report.Box, s.Words.Say("this-box")), s.tally.answers[box].Time-own.Time)
 	}
 	return list
 }
 
 func findOutside(s *scene) []finding {
 	if away := s.tally.awayHouses(); !s.Outside && len(away) > 0 {
-		return one("away", listWords(away))
+		return one("away", s.Words.List(away))
 	}
 	return nil
 }
@@ -289,7 +283,7 @@ func findGivenUp(s *scene) []finding {
 	if s.Outcast == nil {
 		return nil
 	}
-	f := s.aboutBox(s.Self, "since", s.Outcast.Since.In(s.Now.Location()).Format("2 January"), "at", s.Outcast.At)
+	f := s.aboutBox(s.Self, "since", s.Words.Date(s.Outcast.Since.In(s.Now.Location())), "at", s.Outcast.At)
 	f.since = s.Outcast.Since
 	return []finding{f}
 }
@@ -302,7 +296,7 @@ func findParted(picked bool) func(*scene) []finding {
 		if p == nil || picked != (p.Picked != "") {
 			return nil
 		}
-		f := about("here", listWords(p.Here), "there", listWords(p.There), "since", When(p.Since, s.Now), "picked", p.Picked,
+		f := about("here", s.Words.List(p.Here), "there", s.Words.List(p.There), "since", s.Words.When(p.Since, s.Now), "picked", p.Picked,
 			"one", slices.Concat(p.Here, []string{"HOUSE"})[0])
 		f.since = p.Since
 		return []finding{f}
@@ -311,7 +305,7 @@ func findParted(picked bool) func(*scene) []finding {
 
 func findReturned(s *scene) (list []finding) {
 	for _, r := range s.Returns {
-		f := about("box", r.Box, "house", r.House, "since", When(r.Since, s.Now))
+		f := about("box", r.Box, "house", r.House, "since", s.Words.When(r.Since, s.Now))
 		f.since = r.Since
 		list = append(list, f)
 	}
@@ -337,7 +331,7 @@ func (f Facts) Neighbours() (list []BoxFacts) {
 
 func findSameHouse(s *scene) (list []finding) {
 	for _, b := range s.Neighbours() {
-		list = append(list, about("box", b.Name, "house", s.tally.houseName(b.House), "here", orElse(s.report.House, "this house"), "mine", orElse(s.report.Box, "this box")))
+		list = append(list, about("box", b.Name, "house", s.tally.houseName(b.House), "here", orElse(s.report.House, s.Words.Say("reached.here")), "mine", orElse(s.report.Box, s.Words.Say("this-box"))))
 	}
 	return list
 }

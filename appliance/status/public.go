@@ -48,9 +48,9 @@ func (s *scene) aboutName(pairs ...string) finding {
 	n := s.Public
 	provider := n.Provider
 	if provider == "" {
-		provider = "whoever keeps the name"
+		provider = s.Words.Say("whoever-keeps-name")
 	}
-	return about(append([]string{"domain", n.Domain, "provider", provider, "since", When(n.Since.In(s.Now.Location()), s.Now)}, pairs...)...)
+	return about(append([]string{"domain", n.Domain, "provider", provider, "since", s.Words.When(n.Since, s.Now)}, pairs...)...)
 }
 
 func findName(trouble string) func(*scene) []finding {
@@ -68,7 +68,7 @@ func findCertificate(s *scene) []finding {
 	if s.Public == nil || s.Public.Ends.IsZero() || !s.Public.Late {
 		return nil
 	}
-	return []finding{s.aboutName("ends", s.Public.Ends.In(s.Now.Location()).Format("2 January"))}
+	return []finding{s.aboutName("ends", s.Words.Date(s.Public.Ends.In(s.Now.Location())))}
 }
 
 func findNoCertificate(s *scene) []finding {

@@ -3,6 +3,7 @@ package status
 import (
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 )
 
@@ -157,13 +158,13 @@ func Build(f Facts) Report {
 		r.Drill = f.Circle.Drill.in(f.Words, f.Now)
 	}
 	r.Faults = findFaults(&scene{Facts: f, tally: t, report: &r})
-	r.Safe, r.Sentence = judge(r)
+	r.Safe, r.Sentence = judge(f.Words, r)
 	return r
 }
 
 // judge gives the one answer. Invariant: Yes only if every space is complete and
 // no fault says otherwise.
-func judge(r Report) (Verdict, string) {
+func judge(w *words.Words, r Report) (Verdict, string) {
 	verdict, cause := Yes, ""
 	for _, s := range r.Spaces {
 		if !s.Complete() {
@@ -173,14 +174,14 @@ func judge(r Report) (Verdict, string) {
 	}
 	for _, f := range r.Faults { // the gravest is the first
 		if f.Weight == Danger {
-			return No, "No. " + f.What
+			return No, w.Say("report.no", "why", f.What)
 		}
 		if f.Weight == Care {
-			return NotYet, "Not yet. " + f.What
+			return NotYet, w.Say("report.not-yet", "why", f.What)
 		}
 	}
 	if verdict == NotYet {
-		return NotYet, "Not yet. " + cause
+		return NotYet, w.Say("report.not-yet", "why", cause)
 	}
-	return Yes, "Yes. " + yesWords(r)
+	return Yes, w.Say("report.yes", "why", yesWords(w, r))
 }

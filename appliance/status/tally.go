@@ -42,7 +42,7 @@ func (t *tally) houseName(id ident.HouseID) string {
 			return h.Name
 		}
 	}
-	return "an unnamed house"
+	return t.f.Words.Say("unnamed-house")
 }
 
 // reach says how a box is reached: the link tells how, the beats tell whether.
@@ -76,7 +76,7 @@ func (t *tally) reach(box ident.BoxID) Reached {
 }
 
 func (t *tally) inWords(r Reached) Reached {
-	r.Words = reachedWords(r, t.f.Now)
+	r.Words = reachedWords(t.f.Words, r, t.f.Now)
 	return r
 }
 
@@ -109,7 +109,7 @@ func (t *tally) houses(spaces []Space) []House {
 			box := Box{ID: b.ID, Name: b.Name, Keeper: b.Keeper, Given: b.Given, Known: known, Used: answer.Bytes,
 				Reached: t.reached[b.ID], LastSeen: t.lastSeen(b.ID)}
 			if known {
-				check := CheckOf(answer.Care.Scrub, t.f.Now)
+				check := CheckOf(t.f.Words, answer.Care.Scrub, t.f.Now)
 				box.Check = &check
 			}
 			house.Here = house.Here || b.ID == t.f.Self
@@ -152,7 +152,7 @@ func (t *tally) spaces() []Space {
 		s := Space{ID: sf.ID, Name: sf.Name, Title: sf.Title, Wanted: sf.Copies,
 			Possible: min(sf.Copies, len(t.f.Circle.Houses)), Houses: []string{}}
 		if s.Title == "" {
-			s.Title = titleWords(sf.Name)
+			s.Title = titleWords(t.f.Words, orElse(sf.Owner, sf.Name))
 		}
 		lead, known := t.leader(sf.ID)
 		s.Known = known
@@ -171,7 +171,7 @@ func (t *tally) spaces() []Space {
 			}
 		}
 		t.late[sf.ID] = s.Late
-		s.Words = spaceWords(s)
+		s.Words = spaceWords(t.f.Words, s)
 		list = append(list, s)
 	}
 	return list

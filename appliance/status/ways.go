@@ -44,7 +44,7 @@ const clockSlow = 10 * time.Minute
 
 // explainWays fills in the ways of the houses.
 func (t *tally) explainWays(houses []House) {
-	here := "this house"
+	here := t.f.Words.Say("reached.here")
 	for _, h := range houses {
 		if h.Here {
 			here = h.Name
@@ -56,7 +56,7 @@ func (t *tally) explainWays(houses []House) {
 		if code == WayUDP && t.wallOf(*h) != addrbook.WallUDP {
 			house = here // it is our network that lets none out
 		}
-		h.Way = wayWords(t.f.Words, code, "house", house, "here", here, "via", orElse(h.Reached.Via, "another house"), "slow", spell(t.f.Outlook.Slow))
+		h.Way = wayWords(t.f.Words, code, "house", house, "here", here, "via", orElse(h.Reached.Via, t.f.Words.Say("another-house")), "slow", t.f.Words.Span(t.f.Outlook.Slow))
 	}
 }
 
@@ -66,7 +66,7 @@ func wayWords(w *words.Words, code WayCode, pairs ...any) Way {
 		if !w.Has(key) {
 			return ""
 		}
-		return capital(w.Say(key, pairs...))
+		return words.Capital(w.Say(key, pairs...))
 	}
 	return Way{Code: code, Why: say("way." + string(code)), Do: say("way." + string(code) + ".do")}
 }

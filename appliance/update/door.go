@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	"redhen/appliance/words"
 	"redhen/images/bundle"
 )
 
@@ -15,39 +16,31 @@ const MaxUpload = 300 << 20
 
 // Explain puts an error of Install into words: what happened, whether anything is
 // lost, and the one thing to do.
-func Explain(err error) string {
-	const kept = " Nothing was changed, and the box goes on as before. "
-	switch {
-	case errors.Is(err, bundle.ErrNoBundle):
-		return "This is no update file." + kept + "Choose the file whose name ends in .update."
-	case errors.Is(err, bundle.ErrUnsigned):
-		return "This update is not signed, so nobody vouches for it." + kept + "Get the file from where redhen's releases are."
-	case errors.Is(err, bundle.ErrSigner):
-		return "This update is signed by somebody whom this box does not know, or it was changed on its way." + kept + "Get the file from where redhen's releases are."
-	case errors.Is(err, bundle.ErrNewer):
-		return "This update is in a form that this box does not know yet." + kept + "Install the release before it first."
-	case errors.Is(err, bundle.ErrDamaged):
-		return "This update did not arrive whole." + kept + "Send it again."
-	case errors.Is(err, ErrBoard):
-		return "This update is for another kind of box." + kept + "Choose the file that is named for this kind."
-	case errors.Is(err, ErrOlder):
-		return "This update is older than what the box runs." + kept + "Nothing needs to be done."
-	case errors.Is(err, ErrSame):
-		return "The box runs this release already." + kept + "Nothing needs to be done."
-	case errors.Is(err, ErrLevel):
-		return "This update is too old for what the circle keeps by now." + kept + "Choose a newer one."
-	case errors.Is(err, ErrOnTrial):
-		return "The box has just been updated and is still making sure that all is well." + kept + "Try again in ten minutes."
-	case errors.Is(err, ErrAddress):
-		return "No update came from that address." + kept + "See whether the box has internet, and whether the address is right."
-	case errors.Is(err, ErrNotNow):
-		return "Another box of the circle is being updated just now, and never are two at once." + kept + "Try again in half an hour."
-	case errors.Is(err, ErrBusy):
-		return "Another update is being installed." + kept + "Wait until the box has restarted."
-	case errors.Is(err, context.Canceled):
-		return "The update was broken off." + kept + "Send it again."
+func Explain(w *words.Words, err error) string {
+	for _, row := range []struct {
+		err  error
+		code string // the text is "install.CODE"
+	}{
+		{bundle.ErrNoBundle, "no-file"},
+		{bundle.ErrUnsigned, "unsigned"},
+		{bundle.ErrSigner, "signer"},
+		{bundle.ErrNewer, "newer"},
+		{bundle.ErrDamaged, "damaged"},
+		{ErrBoard, "board"},
+		{ErrOlder, "older"},
+		{ErrSame, "same"},
+		{ErrLevel, "level"},
+		{ErrOnTrial, "on-trial"},
+		{ErrAddress, "address"},
+		{ErrNotNow, "not-now"},
+		{ErrBusy, "busy"},
+		{context.Canceled, "stopped"},
+	} {
+		if errors.Is(err, row.err) {
+			return w.Say("install." + row.code)
+		}
 	}
-	return fmt.Sprintf("The update could not be installed (%v). The box goes on as before, and nothing is lost. Try again; if that does not help, the card may be worn out.", err)
+	return w.Say("install.failed")
 }
 
 // Door takes an update by PUT from whoever allowed lets through, says in a sentence
@@ -68,7 +61,7 @@ func (u *Updater) Door(allowed func(http.ResponseWriter, *http.Request) bool) ht
 		if err != nil {
 			u.cfg.Log.Warn("update refused", "err", err)
 			w.WriteHeader(http.StatusUnprocessableEntity)
-			fmt.Fprintln(w, Explain(err))
+			fmt.Fprintln(w, Explain(nil, err))
 			return
 		}
 		fmt.Fprintf(w, "Release %s is installed. The box restarts now; if the release does not do well within five minutes, it goes back to the old one by itself. Nothing is lost either way.\n",

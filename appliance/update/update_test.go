@@ -182,7 +182,7 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 		if got := b.entries(); !slices.Equal(got, before) || b.file("redhen/b/vmlinuz") != "old kernel of b" || !strings.HasPrefix(b.file("root.b"), "old root") {
 			t.Errorf("%s: something was changed", c.name)
 		}
-		if words := Explain(c.want); !strings.Contains(words, "Nothing was changed") || strings.Contains(words, c.want.Error()) {
+		if words := Explain(nil, c.want); !strings.Contains(words, "Nothing was changed") || strings.Contains(words, c.want.Error()) {
 			t.Errorf("%s: %q", c.name, words)
 		}
 	}
@@ -309,7 +309,7 @@ func TestDoor(t *testing.T) {
 
 func TestExplainHasWordsForEverything(t *testing.T) {
 	for _, err := range []error{bundle.ErrNewer, bundle.ErrDamaged, ErrBusy, context.Canceled, errors.New("write /dev/vda3: input/output error")} {
-		if got := Explain(fmt.Errorf("install update: %w", err)); !strings.Contains(got, "goes on as before") {
+		if got := Explain(nil, fmt.Errorf("install update: %w", err)); !strings.Contains(got, "goes on as before") {
 			t.Errorf("%v: %q", err, got)
 		}
 	}

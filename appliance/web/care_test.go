@@ -34,6 +34,7 @@ type careful struct {
 	hold      chan struct{} // a drill or a leave waits for it; nil: it does not
 	strangers *bool
 	updated   string
+	postponed time.Time
 	leaveErr  error
 }
 
@@ -102,6 +103,10 @@ func (c *careful) Scrub(_ context.Context, tell func(scrub.Status)) (scrub.Round
 }
 
 func (c *careful) SetStrangers(on bool) error { c.strangers = &on; return nil }
+
+func (c *careful) Postpone(until time.Time) error { c.postponed = until; return nil }
+
+func (c *careful) Postponed() time.Time { return c.postponed }
 
 func (c *careful) Running() layout.About { return layout.About{Release: "2026-11", Number: 4} }
 
@@ -178,8 +183,8 @@ func TestAFireDrill(t *testing.T) {
 		t.Errorf("%d", code)
 	}
 	b.post("/circle/drill", "house", "Oak Street", "password", password)
-	body = b.until("/circle/drill", "Oak Street is silent, and the others carry on")
-	has(t, body, "log in, read and write, kept in one house", "Look again")
+	body = b.until("/circle/drill", "kept in one house")
+	has(t, body, "Oak Street is silent, and the others carry on", "log in, read and write, kept in one house", "Look again")
 	b.post("/circle/drill", "house", "Nowhere", "password", password) // one at a time
 	close(w.care.hold)
 	body = b.until("/circle/drill", "It is back by itself.")
@@ -225,6 +230,27 @@ func TestAnUpdateIsUploaded(t *testing.T) {
 	body, _ = b.upload("/box/update", "update", "x.update", "signed system")
 	if has(t, body, "Release 2026-12 is installed.", "The box restarts now."); w.care.updated != "signed system" {
 		t.Errorf("%q", w.care.updated)
+	}
+}
+
+// TestWhenToUpdate: the keeper has the box wait, stay, or go with the others.
+func TestWhenToUpdate(t *testing.T) {
+	w, b := two(t)
+	body, _ := b.get("/box/care")
+	has(t, body, "it takes by itself", "Not this week", "Stay with this release")
+	body, _ = b.post("/box/update/when", "when", "later")
+	if has(t, body, "takes nothing newer for a week", "Take what the others have"); time.Until(w.care.postponed) < 6*24*time.Hour {
+		t.Errorf("until %v", w.care.postponed)
+	}
+	b.post("/box/update/when", "when", "never")
+	if wishes, err := w.BoxWishes(); err != nil || !wishes.Pinned || !w.care.postponed.IsZero() {
+		t.Errorf("%+v, %v", wishes, err)
+	}
+	body, _ = w.loggedIn("ben").post("/box/update/when", "when", "now")
+	has(t, body, "This is somebody else’s box.")
+	b.post("/box/update/when", "when", "now")
+	if wishes, err := w.BoxWishes(); err != nil || wishes.Pinned {
+		t.Errorf("%+v, %v", wishes, err)
 	}
 }
 

@@ -71,20 +71,20 @@ func (p place) mkdir(f *page.Form) error {
 		return p.showFolder(f)
 	}
 	if err := space.CheckName(name); err != nil {
-		f.Errors["folder"] = sentence(err)
+		f.Errors["folder"] = p.sentence(err)
 		return p.showFolder(f)
 	}
 	a, err := p.fs.Mkdir(p.R.Context(), space.Join(p.path, name), space.WriteOptions{})
 	if err != nil {
-		f.Errors["folder"] = sentence(err)
+		f.Errors["folder"] = p.sentence(err)
 		return p.showFolder(f)
 	}
 	return p.backTo(p.path, p.result("did.mkdir", a))
 }
 
 // sentence says what happened and what to do.
-func sentence(err error) string {
-	t := space.Explain(err)
+func (p place) sentence(err error) string {
+	t := space.ExplainIn(p.Words, err)
 	return t.What + " " + t.Do
 }
 
@@ -95,7 +95,7 @@ func (p place) rename(f *page.Form) error {
 		return p.again(f)
 	}
 	if err := space.CheckName(name); err != nil {
-		f.Errors["name"] = sentence(err)
+		f.Errors["name"] = p.sentence(err)
 		return p.again(f)
 	}
 	if name == old {
@@ -103,7 +103,7 @@ func (p place) rename(f *page.Form) error {
 	}
 	a, err := p.fs.Move(p.R.Context(), p.path, space.Join(dir, name), space.MoveOptions{})
 	if err != nil {
-		f.Errors["name"] = sentence(err)
+		f.Errors["name"] = p.sentence(err)
 		return p.again(f)
 	}
 	n := p.result("did.rename", a, "old", old)
@@ -122,7 +122,7 @@ func (p place) move(f *page.Form) error {
 	}
 	a, err := p.fs.Move(p.R.Context(), p.path, space.Join(to, name), space.MoveOptions{})
 	if err != nil {
-		f.Errors["to"] = sentence(err)
+		f.Errors["to"] = p.sentence(err)
 		return p.again(f)
 	}
 	n := p.result("did.move", a, "to", folderName(to, p.Say("files.title")))
@@ -286,7 +286,7 @@ func (u *uploaded) failed(p place, name string, err error) {
 	if name == "" {
 		name = p.Say("upload.rest")
 	}
-	u.lines = append(u.lines, p.Say("upload.failed", "name", name, "why", space.Explain(err).String()))
+	u.lines = append(u.lines, p.Say("upload.failed", "name", name, "why", space.ExplainIn(p.Words, err).String()))
 }
 
 func (u *uploaded) note(p place) page.Note {

@@ -159,7 +159,7 @@ func (p place) line(info space.Info, where bool) line {
 	l := line{Name: info.Name, URL: p.urlOf("/files", info.Path), Get: p.urlOf("/get", info.Path), Zip: p.urlOf("/zip", info.Path), Kind: kindOf(info),
 		Dir: info.Dir, When: p.When(info.ModTime)}
 	if !info.Dir {
-		l.Size = status.Bytes(info.Size)
+		l.Size = p.Words.Bytes(info.Size)
 	}
 	if l.Kind == "picture" && info.Size <= picture.MaxBytes {
 		l.Small = p.urlOf("/small", info.Path) + "?version=" + url.QueryEscape(info.Version.String())
@@ -225,7 +225,7 @@ func (p place) showFile(info space.Info, f *page.Form) error {
 	}
 	for _, v := range versions {
 		id := v.Version.String()
-		body.Versions = append(body.Versions, versionLine{ID: id, When: p.When(v.ModTime), Size: status.Bytes(v.Size),
+		body.Versions = append(body.Versions, versionLine{ID: id, When: p.When(v.ModTime), Size: p.Words.Bytes(v.Size),
 			Author: people[v.Author], Now: v.Version == info.Version, Get: body.Get + "?version=" + url.QueryEscape(id)})
 	}
 	if body.Folders, err = p.folders(); err != nil {

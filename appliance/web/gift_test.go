@@ -1,12 +1,16 @@
 package web
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	onto "redhen/images/card"
+	"redhen/images/flash"
 	"redhen/provision/seed"
 )
 
@@ -80,4 +84,69 @@ func TestTheFileForImager(t *testing.T) {
 			t.Errorf("%.30q: %s", bad, body)
 		}
 	}
+}
+
+// oven writes cards, when it is let.
+type oven struct {
+	cards []flash.Target
+	heat  chan error
+	baked chan string
+}
+
+func (o *oven) Cards() []flash.Target { return o.cards }
+
+func (o *oven) Look(path string, anyDisk bool) (flash.Target, error) {
+	for _, c := range o.cards {
+		if c.Path == path && (c.Sure || anyDisk) {
+			return c, nil
+		}
+	}
+	return flash.Target{}, &flash.Refusal{Sentence: "It is none."}
+}
+
+func (o *oven) Bake(ctx context.Context, to flash.Target, s seed.Seed) error {
+	o.baked <- to.Path + " for " + s.House
+	select {
+	case err := <-o.heat:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestTheBoxWritesTheCard: only what looks like a card, only when that was said to be
+// well, one at a time, and by the keeper of the box; what came of it is said in words.
+func TestTheBoxWritesTheCard(t *testing.T) {
+	o := &oven{heat: make(chan error), baked: make(chan string, 1), cards: []flash.Target{{Path: "/dev/sdb", Words: "card SD32G, 29.7 GiB", Sure: true}, {Path: "/dev/sda", Words: "disk"}}}
+	w := newWorldWith(t, func(c *Config) { c.Care.Bakery = o })
+	w.found()
+	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	w.running()
+	b := w.loggedIn("ada")
+	body, _ := b.post("/invite/gift", "invitee", "Dora", "house", "Quay Cottage")
+	at := b.path
+	has(t, body, "This box can write the card itself", "card SD32G, 29.7 GiB")
+	if strings.Contains(body, "/dev/sda") {
+		t.Error("the disk of the box is offered")
+	}
+	body, _ = b.post(at+"/bake", "onto", "/dev/sdb")
+	has(t, body, "Please say first")
+	body, _ = b.post(at+"/bake", "onto", "/dev/sda", "gone", "yes")
+	has(t, body, "That card is not there any more")
+	ben := w.loggedIn("ben")
+	body, _ = ben.post(at+"/bake", "onto", "/dev/sdb", "gone", "yes")
+	has(t, body, "This is somebody else’s box.")
+	body, _ = b.post(at+"/bake", "onto", "/dev/sdb", "gone", "yes")
+	has(t, body, "SD32G, 29.7 GiB is being written for Quay Cottage", "Look again")
+	if got := <-o.baked; got != "/dev/sdb for Quay Cottage" {
+		t.Errorf("bakes %s", got)
+	}
+	body, _ = b.post(at+"/bake", "onto", "/dev/sdb", "gone", "yes")
+	has(t, body, "Another card is being written.")
+	o.heat <- fmt.Errorf("verify: %w", onto.ErrDiffers)
+	b.until(at, "worn out or a fake")
+	b.post(at+"/bake", "onto", "/dev/sdb", "gone", "yes")
+	<-o.baked
+	o.heat <- nil
+	b.until(at, "is written for Quay Cottage, with all settings")
 }

@@ -131,7 +131,7 @@ func (h *homeBody) tabulate(q *request) {
 				row.Box = b.Name
 			}
 			if b.Known {
-				row.Room = status.Bytes(b.Used)
+				row.Room = q.Words.Bytes(b.Used)
 			}
 			switch {
 			case b.Known:

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"redhen/appliance/status"
 	"redhen/appliance/web/page"
 	"redhen/provision/ident"
 	"redhen/raftnode/directory"
@@ -67,7 +66,7 @@ func (q *request) showBox(f *page.Form) error {
 		for _, h := range r.Houses {
 			for _, b := range h.Boxes {
 				if b.ID == q.cfg.Box && b.Known {
-					body.Used, body.Known = status.Bytes(b.Used), true
+					body.Used, body.Known = q.Words.Bytes(b.Used), true
 				}
 			}
 		}

@@ -57,7 +57,7 @@ func (q *request) pieceState(id string, st upload.State, err error) error {
 		a.Why = q.Say("upload.unknown")
 		return q.answerPiece(http.StatusNotFound, a)
 	}
-	why := space.Explain(err)
+	why := space.ExplainIn(q.Words, err)
 	if why.Status == http.StatusInternalServerError {
 		q.cfg.Logger.Error("upload", "err", err)
 	}

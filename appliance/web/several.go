@@ -66,7 +66,7 @@ type tally struct {
 
 func (t *tally) add(p place, info space.Info, a space.Answer, err error) {
 	if err != nil {
-		t.lines = append(t.lines, p.Say("upload.failed", "name", info.Name, "why", space.Explain(err).String()))
+		t.lines = append(t.lines, p.Say("upload.failed", "name", info.Name, "why", space.ExplainIn(p.Words, err).String()))
 		return
 	}
 	if len(t.names) == 0 || a.Kept < t.kept {

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+
 	"redhen/appliance/account"
 	"redhen/appliance/firstboot"
 	"redhen/appliance/web/page"
@@ -28,12 +30,18 @@ func (q *request) namedForm() *page.Form {
 // helloBody is what the first page shows.
 type helloBody struct {
 	firstboot.State
-	Wifi bool // the box has a radio whose network may be chosen
+	Said string // what the box does now
+	Wifi bool   // the box has a radio whose network may be chosen
+}
+
+func (q *request) helloBody() helloBody {
+	st := q.start()
+	return helloBody{st, cmp.Or(st.Text.In(q.Words), st.Sentence), q.cfg.Wifi != nil}
 }
 
 // hello is the first page of a fresh box: what its card has it do, and what a person can.
 func (q *request) hello() error {
-	return q.Show("hello", page.Page{Title: q.Say("hello.title"), Body: helloBody{q.start(), q.cfg.Wifi != nil}, Live: q.start().Doing != firstboot.Nothing})
+	return q.Show("hello", page.Page{Title: q.Say("hello.title"), Body: q.helloBody(), Live: q.start().Doing != firstboot.Nothing})
 }
 
 // liveStart keeps the first page up to date until the box is in a circle.
@@ -43,7 +51,7 @@ func (q *request) liveStart() error {
 		if q.cfg.Start != nil {
 			change = q.cfg.Start.Changed()
 		}
-		html, err := q.Part("hello", "live", q.start())
+		html, err := q.Part("hello", "live", q.helloBody())
 		return html, change, err
 	})
 }

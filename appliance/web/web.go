@@ -142,6 +142,7 @@ type Care struct {
 	Scrubber  care.Scrubber
 	Updates   care.Updates // nil: the box has no slots
 	Strangers care.Strangers
+	Bakery    gift.Bakery // nil: the box writes no cards
 }
 
 // Start is what the card of the box asks for, and how far that is; *firstboot.Start does it.
@@ -328,7 +329,7 @@ func (s *Server) routes() {
 	s.member("GET /box", (*request).boxPage)
 	s.member("POST /box", deciding((*request).wishes))
 	s.noun((&lost.Pages{Losses: s.cfg.Circle, Returns: s.cfg.Returns, Status: s.cfg.Status}).Routes())
-	s.noun((&gift.Pages{Giver: s.cfg.Circle, Desk: s.cfg.Desk}).Routes())
+	s.noun((&gift.Pages{Giver: s.cfg.Circle, Desk: s.cfg.Desk, Bakery: s.cfg.Care.Bakery}).Routes())
 	if s.cfg.Naming != nil {
 		s.noun((&naming.Pages{Naming: s.cfg.Naming, Keepers: s.cfg.Circle}).Routes())
 	}

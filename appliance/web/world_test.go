@@ -150,7 +150,10 @@ func boxKey(n int) ident.Key {
 	return k
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldWith(t, func(*Config) {}) }
+
+// newWorldWith is one whose pages are set up otherwise.
+func newWorldWith(t testing.TB, change func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, key: boxKey(1), stores: map[string]*spacetest.Store{}, now: time.Now, away: map[ident.BoxID]bool{}}
 	w.node = &node{key: w.key, state: kv.NewLayer(kv.Empty{})}
@@ -178,11 +181,13 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server, err = New(Config{
+	cfg := Config{
 		Box: w.key.BoxID(), Circle: w, Desk: w.desk, Sessions: accounts, Status: watch, Spaces: w,
 		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care}, Naming: w.named, Fresh: func(context.Context) []netip.Addr { return w.fresh },
 		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: clock, Logger: log,
-	})
+	}
+	change(&cfg)
+	w.server, err = New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,15 @@ const (
 	Unable             // the radio cannot do that by itself
 )
 
+// String names it, for those who say it in other words; empty for None.
+func (t Trouble) String() string {
+	names := []string{"", "absent", "refused", "too-new", "for-people", "no-password", "unable"}
+	if int(t) < len(names) {
+		return names[t]
+	}
+	return "unable"
+}
+
 // State is how it stands.
 type State struct {
 	Link    Link

@@ -22,6 +22,8 @@ type boxBody struct {
 	Which     string // which form has something wrong: "update" or "retire"
 	Scrub     scrubNow
 	Release   string // that runs; empty: this box does not update itself
+	Pinned    bool   // it takes nothing from friends
+	Postponed string // until when it takes nothing from friends; empty: it does
 	Strangers status.Strangers
 	Retiring  bool // it is leaving
 	Near      []status.BoxFacts
@@ -52,6 +54,14 @@ func (p *Pages) showBox(q *page.Request, f *page.Form, which string) error {
 	}
 	if p.Updates != nil {
 		body.Release = p.Updates.Running().Release
+		if until := p.Updates.Postponed(); until.After(q.Now()) {
+			body.Postponed = q.Words.Date(until.In(q.Now().Location()))
+		}
+		wishes, err := p.Wishes.BoxWishes()
+		if err != nil {
+			return err
+		}
+		body.Pinned = wishes.Pinned
 	}
 	if body.Near, err = p.Near.Neighbours(q.R.Context()); err != nil {
 		return err
@@ -70,7 +80,7 @@ func (p *Pages) scrubNow(q *page.Request) (now scrubNow, change <-chan struct{})
 	case now.Err != nil:
 		now.Words = q.Why(now.Err)
 	default:
-		now.Last = status.CheckOf(now.State, q.Now()).Sentence()
+		now.Last = status.CheckOf(q.Words, now.State, q.Now()).Sentence(q.Words)
 	}
 	return now, change
 }
@@ -172,10 +182,43 @@ func (p *Pages) install(q *page.Request) error {
 	fresh, err := p.Updates.Install(ctx, part)
 	if err != nil {
 		q.Logger.Warn("update refused", "err", err)
-		return again(update.Explain(err))
+		return again(update.Explain(q.Words, err))
 	}
 	return q.Show("message", page.Page{Title: q.Say("update.title"), Tab: "me", Body: page.Message{
 		Title: q.Say("update.done", "release", fresh.Release), Text: q.Say("update.restarts"), Link: "/", LinkText: q.Say("nothing.link")}})
+}
+
+// postponed is for how long a page puts updates off.
+const postponed = 7 * 24 * time.Hour
+
+// when has the box take what friends have, put it off, or stay as it is.
+func (p *Pages) when(q *page.Request) error {
+	if !q.KeepsThis() || p.Updates == nil {
+		return q.NotYourBox()
+	}
+	f, err := q.Form()
+	if err != nil {
+		return err
+	}
+	said := f.Get("when")
+	until, pinned := time.Time{}, false
+	switch said {
+	case "later":
+		until = q.Now().Add(postponed)
+	case "never":
+		pinned = true
+	default:
+		said = "now"
+	}
+	err = p.Wishes.Wish(q.R.Context(), q.Who.Account, func(s *directory.BoxSettings) { s.Pinned = pinned })
+	if err == nil {
+		err = p.Updates.Postpone(until)
+	}
+	if err != nil {
+		return err
+	}
+	q.Tell("/box/care", page.Note{Text: q.Say("update.said."+said, "box", q.ThisBox().Box)})
+	return nil
 }
 
 // filePart returns the first file of an upload.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"embed"
 	"io"
+	"time"
 
 	"redhen/appliance/circle"
 	"redhen/appliance/drill"
@@ -49,6 +50,7 @@ type Neighbours interface {
 
 // Wishes notes what the keeper of this box decides; *circle.Circle does it.
 type Wishes interface {
+	BoxWishes() (directory.BoxSettings, error)
 	Wish(ctx context.Context, by ident.AccountID, change func(*directory.BoxSettings)) error
 }
 
@@ -57,6 +59,9 @@ type Wishes interface {
 type Updates interface {
 	Running() layout.About
 	Install(ctx context.Context, r io.Reader) (layout.About, error)
+	// Postpone has the box take nothing from friends until then; Postponed says until when.
+	Postpone(until time.Time) error
+	Postponed() time.Time
 }
 
 // Strangers is the switch for the help of others than the circle's boxes.
@@ -103,6 +108,7 @@ func (p *Pages) Routes() map[string]page.Handler {
 		"POST /box/scrub":            p.beginScrub,
 		"GET /live/scrub":            p.liveScrub,
 		"POST /box/update":           p.install,
+		"POST /box/update/when":      page.Deciding(p.when),
 		"POST /box/strangers":        p.strangers,
 		"POST /box/elsewhere":        page.Deciding(p.elsewhere),
 		"POST /box/retire":           p.beginRetire,

@@ -67,7 +67,7 @@ func (p *Pages) showDrill(q *page.Request, f *page.Form) error {
 		}
 	}
 	if last, ok := p.Drills.Last(); ok && !body.Now.Begun {
-		body.Last = &lastDrill{q.When(time.UnixMilli(last.Ended)), last.Sentence(), last.Good(), last.Proofs}
+		body.Last = &lastDrill{q.When(time.UnixMilli(last.Ended)), last.Sentence(q.Words), last.Good(), last.Proofs}
 	}
 	return q.Show("drill", page.Page{Title: q.Say("drill.title"), Tab: "circle", Form: f, Body: body, Live: body.Now.Running})
 }
@@ -80,7 +80,7 @@ func (p *Pages) drillNow(q *page.Request) (now drillNow, change <-chan struct{})
 	case now.Err != nil:
 		now.Words = q.Why(now.Err)
 	default:
-		now.Words, now.Good = now.State.Report.Sentence(), now.State.Report.Good()
+		now.Words, now.Good = now.State.Report.Sentence(q.Words), now.State.Report.Good()
 	}
 	return now, change
 }

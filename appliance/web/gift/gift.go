@@ -14,6 +14,7 @@ import (
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
 	"redhen/appliance/web/page"
+	"redhen/images/flash"
 	"redhen/provision/giftcard"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
@@ -41,8 +42,11 @@ type Desk interface {
 
 // Pages are the pages.
 type Pages struct {
-	Giver Giver
-	Desk  Desk
+	Giver  Giver
+	Desk   Desk
+	Bakery Bakery // nil: this box writes no cards
+
+	bake page.Errand[baking]
 }
 
 // Routes lists what people who are logged in may open, and send.
@@ -54,6 +58,8 @@ func (p *Pages) Routes() map[string]page.Handler {
 		"GET /invite/gift/{id}/redhen.toml": p.settings,
 		"GET /invite/gift/{id}/card":        p.card,
 		"POST /invite/gift/{id}/imager":     p.imager,
+		"POST /invite/gift/{id}/bake":       p.beginBake,
+		"GET /live/bake":                    p.liveBake,
 	}
 }
 
@@ -87,6 +93,7 @@ type present struct {
 	House, For, Code, Until, Ticket string
 	Waived                          bool
 	Settings, Card                  []byte
+	Seed                            seed.Seed
 }
 
 // make makes a gift, and leads to the page from which it is fetched.
@@ -150,7 +157,7 @@ func (p *Pages) present(q *page.Request, order circle.Gift, made circle.Present)
 	paper, err := giftcard.HTML(card)
 	return present{
 		House: order.Place.House, Code: made.Code, Until: made.Expires.Format("2 January"), Ticket: made.Ticket, Waived: order.Waived,
-		Settings: seed.Render(made.Seed), Card: paper,
+		Settings: seed.Render(made.Seed), Card: paper, Seed: made.Seed,
 	}, err
 }
 
@@ -184,6 +191,9 @@ type presentBody struct {
 	present
 	ID    string
 	Error string // of the file for Imager
+	Cards []flash.Target
+	Bake  bakeNow
+	Wrong string // of the card that was chosen
 }
 
 func (p *Pages) presentPage(q *page.Request) error { return p.showPresent(q, "") }
@@ -193,7 +203,20 @@ func (p *Pages) showPresent(q *page.Request, wrong string) error {
 	if !ok {
 		return nil
 	}
-	return q.Show("present", page.Page{Title: q.Say("present.title", "house", g.House), Tab: "circle", Body: presentBody{g, q.R.PathValue("id"), wrong}})
+	return q.Show("present", p.presentOf(q, presentBody{present: g, ID: q.R.PathValue("id"), Error: wrong}))
+}
+
+// presentOf adds what this box can do for it.
+func (p *Pages) presentOf(q *page.Request, b presentBody) page.Page {
+	if p.Bakery != nil && q.KeepsThis() {
+		for _, c := range p.Bakery.Cards() {
+			if c.Sure {
+				b.Cards = append(b.Cards, c)
+			}
+		}
+		b.Bake, _ = p.bakeNow(q)
+	}
+	return page.Page{Title: q.Say("present.title", "house", b.House), Tab: "circle", Body: b, Live: b.Bake.Running}
 }
 
 // settings is the file for the card of the box.

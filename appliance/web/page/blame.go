@@ -36,13 +36,12 @@ func Blame(w *words.Words, err error) (field, text string, ok bool) {
 		return "password", w.Say("error.slow", "wait", w.Wait(slow.Wait)), true
 	}
 	if no, is := errors.AsType[*pair.Refusal](err); is {
-		return map[pair.Code]string{pair.NameTaken: "box", pair.BadName: "box"}[no.Code], no.Sentence(), true
+		return map[pair.Code]string{pair.NameTaken: "box", pair.BadName: "box"}[no.Code], said(w, no), true
 	}
 	if no, is := errors.AsType[*circle.JoinError](err); is {
-		said, _ := circle.Explain(no)
 		return map[string]string{
 			circle.HouseThere: "house", circle.NoHouse: "house", circle.LoginThere: "login", circle.LoginBare: "login",
-		}[no.Reason], said.Sentence, true
+		}[no.Reason], said(w, no), true
 	}
 	if no, is := errors.AsType[*circle.RefusedError](err); is {
 		key := "error.refused." + string(no.Code)
@@ -86,16 +85,22 @@ func Blame(w *words.Words, err error) (field, text string, ok bool) {
 			return row.field, w.Say(row.key), true
 		}
 	}
-	if said, ok := circle.Explain(err); ok {
-		return "", said.Sentence, true
+	text = said(w, err)
+	return "", text, text != ""
+}
+
+// said is what an error of the packages below says, empty for one of others.
+func said(w *words.Words, err error) string {
+	if s, ok := circle.Explain(err); ok {
+		return s.Say(w)
 	}
-	if said, ok := home.Explain(err); ok {
-		return "", said.Sentence, true
+	if s, ok := home.Explain(err); ok {
+		return circle.Words{Code: s.Code, Sentence: s.Sentence}.Say(w)
 	}
-	if said, ok := drill.Explain(err); ok {
-		return "", said.Sentence, true
+	if s, ok := drill.Explain(err); ok {
+		return s.Say(w)
 	}
-	return "", "", false
+	return ""
 }
 
 // Why says in words why something did not work, whatever it was.
@@ -103,7 +108,7 @@ func (q *Request) Why(err error) string {
 	if _, text, ok := Blame(q.Words, err); ok {
 		return text
 	}
-	trouble := space.Explain(err)
+	trouble := space.ExplainIn(q.Words, err)
 	if trouble.Status == http.StatusInternalServerError {
 		q.Logger.Error("page", "err", err)
 	}

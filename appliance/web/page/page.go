@@ -23,7 +23,6 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/space"
-	"redhen/appliance/status"
 	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/provision/roster"
@@ -159,7 +158,7 @@ func (s *Site) funcs(w *words.Words) template.FuncMap {
 	return template.FuncMap{
 		"say":   w.Say,
 		"field": func(f *Form, name string, options ...string) (Field, error) { return field(w, f, name, options...) },
-		"bytes": status.Bytes,
+		"bytes": w.Bytes,
 		"lead":  lead,
 		"asset": func(name string) (string, error) {
 			a, ok := s.assets[name]
@@ -226,7 +225,7 @@ func (q *Request) Tell(to string, n Note) {
 
 // Fail answers for an error that no form shows. A person never sees the error itself.
 func (q *Request) Fail(err error) {
-	trouble := space.Explain(err)
+	trouble := space.ExplainIn(q.Words, err)
 	if _, text, ok := Blame(q.Words, err); ok {
 		trouble = space.Trouble{Status: http.StatusBadRequest, What: text}
 	}

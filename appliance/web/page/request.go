@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"redhen/appliance/account"
-	"redhen/appliance/status"
 	"redhen/appliance/words"
 	"redhen/provision/ident"
 	"redhen/raftnode/directory"
@@ -111,7 +110,7 @@ func (q *Request) NotYourBox() error {
 }
 
 // When tells a moment on a page.
-func (q *Request) When(t time.Time) string { return status.When(t, q.Now()) }
+func (q *Request) When(t time.Time) string { return q.Words.When(t, q.Now()) }
 
 // ThisBox names the box that answers; zero when it is in no circle.
 type ThisBox struct{ Circle, House, Box string }

@@ -66,7 +66,7 @@ func (p *Pages) show(q *page.Request, f *page.Form) error {
 		return p.notYou(q)
 	}
 	s, ok := p.Air.State()
-	b := body{State: s, Trouble: s.Sentence(), None: !ok, Known: p.Air.Known(), NeedsCode: p.needsCode(q), Fresh: !q.Circle.Claimed()}
+	b := body{State: s, Trouble: trouble(q, s), None: !ok, Known: p.Air.Known(), NeedsCode: p.needsCode(q), Fresh: !q.Circle.Claimed()}
 	for _, seen := range s.Seen {
 		if seen.Lock != wifi.Company {
 			b.Near = append(b.Near, near{seen.SSID, seen.Lock != wifi.Unlocked, seen.SSID == s.Link.SSID})
@@ -131,4 +131,12 @@ func (p *Pages) Change(q *page.Request) error {
 	}
 	return q.Show("message", page.Page{Title: q.Say("wifi.title"), Tab: "me", Body: page.Message{
 		Title: q.Say("wifi.title"), Text: q.Say(key, "name", name), Link: "/wifi", LinkText: q.Say("wifi.look")}})
+}
+
+// trouble says why the box is not on the Wi-Fi that it should be on, empty when it is.
+func trouble(q *page.Request, s wifi.State) string {
+	if s.Trouble == wifi.None {
+		return ""
+	}
+	return q.Say("wifi.trouble."+s.Trouble.String(), "name", s.Network)
 }

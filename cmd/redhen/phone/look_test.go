@@ -78,6 +78,7 @@ func (p *phone) judge(page string, desktop, dark bool) {
 		name += "-plain"
 	}
 	p.size(desktop, max(screenHeight(desktop), value[int64](p, "document.documentElement.scrollHeight")))
+	value[bool](p, loaded)
 	p.photo(name)
 	p.size(desktop, screenHeight(desktop))
 	if wide := value[bool](p, "document.documentElement.scrollWidth > document.documentElement.clientWidth"); wide {
@@ -94,6 +95,9 @@ func (p *phone) judge(page string, desktop, dark bool) {
 		p.t.Errorf("%s: axe finds\n%s", name, found)
 	}
 }
+
+// loaded waits for the pictures of a page, some seconds at most.
+const loaded = `Promise.race([new Promise(r => setTimeout(r, 5000)), Promise.all([...document.images].map(i => i.complete || new Promise(r => { i.onload = i.onerror = r; })))]).then(() => true)`
 
 // tooSmall lists what is touched and is below 44 px in height, but for links within text.
 const tooSmall = `[...document.querySelectorAll("a[href], button, input, select, textarea, summary")].filter(e => {
