@@ -182,7 +182,30 @@ func (a *Appliance) publicDoors(ctx context.Context) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.Handle("/live/", until(ctx, a.pages)) // they would hold up the end
 	mux.Handle("/", a.pages)
-	return a.toPublicName(mux)
+	return a.recalled(ctx, a.toPublicName(mux))
+}
+
+// recallPatience bounds how long the doors wait for a box that has just started.
+const recallPatience = 10 * time.Second
+
+// recalled has requests that come right after a start wait until the box knows again whom
+// it knew: to be told that a password is wrong, because of a power cut, is no answer.
+// A box whose friends are away answers with what it knows.
+func (a *Appliance) recalled(ctx context.Context, h http.Handler) http.Handler {
+	patience, end := context.WithTimeout(ctx, recallPatience)
+	go func() { // ends with the patience, at the latest
+		defer end()
+		if err := a.node.Recall(patience); err != nil && ctx.Err() == nil {
+			a.log.Warn("the box serves before it knows all that its log has", "err", err)
+		}
+	}()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-patience.Done():
+			h.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	})
 }
 
 // forKeepers are the requests of the local door that the keeper of this box may send

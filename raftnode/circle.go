@@ -43,6 +43,37 @@ func (n *Node) Directory(fn func(directory.View) error) error {
 	})
 }
 
+// recallEvery is the pause between two looks of Recall.
+const recallEvery = 50 * time.Millisecond
+
+// Recall waits until this box knows again of the circle all that its log has when it is
+// called. After a power cut the state is seconds behind the log, and comes back once the
+// log is known to be committed; until then an account may be unknown that was made before.
+// It returns ctx's error, as for a box whose friends alone know what is committed; a box in
+// no circle recalls nothing.
+func (n *Node) Recall(ctx context.Context) error {
+	rep := n.replica(ident.CircleShard)
+	if rep == nil {
+		return nil
+	}
+	last, err := rep.log.LastIndex()
+	if err != nil {
+		return err
+	}
+	look := time.NewTicker(recallEvery)
+	defer look.Stop()
+	for {
+		if applied, _ := rep.state.Applied(); applied >= last {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+		}
+	}
+}
+
 // News returns a channel that is closed when the circle shard changes next.
 func (n *Node) News() <-chan struct{} {
 	n.mu.Lock()

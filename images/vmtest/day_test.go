@@ -88,12 +88,15 @@ func TestTheUsersDay(t *testing.T) {
 	mill, oak, weir := houses[0], houses[1], houses[2]
 
 	gift, annas := blank(t), fresh(t)
-	one := settle(t, mill, annas, "-drive", "file="+gift+",format=raw,if=virtio,cache=unsafe")
+	one := settle(t, mill, annas, "-drive", "file="+gift+",format=raw,if=none,id=reader,cache=unsafe", "-device", "virtio-blk-pci,drive=reader,addr=0x1e")
 	answers(t, one, "/", "Hello")
 	claim(t, one)
 	anna := at(t, one, "anna", password).logsIn()
 	anna.knowsWhereSheIs(mill)
 	code := anna.bakes(gift)
+	if _, err := one.Order("drive_del reader"); err != nil { // the card is taken out of the box
+		t.Fatal(err)
+	}
 
 	two := settle(t, oak, gift)
 	anna.letsIn(pace)
@@ -126,8 +129,8 @@ func TestTheUsersDay(t *testing.T) {
 	back := at(t, four, "anna", password)
 	back.joins(ben.invites(), "Mill Lane, rebuilt", "mill2")
 	ben.letsIn(pace)
-	ben.replaces("mill", "mill2")
-	clara.logsIn().replaces("mill", "mill2") // of three keepers two say so
+	ben.replaces("mill", "Mill Lane", "mill2")
+	clara.logsIn().replaces("mill", "Mill Lane", "mill2") // of three keepers two say so
 	ben.waits("the circle is whole", 2*pace, safeIn(3))
 	back.arrives()
 	rclone(t, four, "check", "--download", files, ":webdav:photos")
@@ -189,15 +192,15 @@ func (p *person) arrives() {
 	}
 }
 
-// replaces says that one box takes the place of another that is gone.
-func (p *person) replaces(lost, by string) {
+// replaces says that one box takes the place of another that is gone with its house.
+func (p *person) replaces(lost, house, by string) {
 	p.t.Helper()
 	for end := time.Now().Add(pace); !strings.Contains(p.opens("/circle/gone?box="+lost), ">"+by+"<"); time.Sleep(2 * time.Second) {
 		if time.Now().After(end) {
 			p.t.Fatalf("%s does not see %s", p.login, by)
 		}
 	}
-	p.sends("/circle/gone", url.Values{"box": {lost}, "replacement": {by}, "password": {p.password}})
+	p.sends("/circle/gone", url.Values{"box": {lost}, "confirm": {house}, "replacement": {by}, "password": {p.password}})
 }
 
 // drawFiles makes a folder of files that all differ.

@@ -2,6 +2,7 @@ package vmtest
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -14,9 +15,17 @@ const monitorPatience = 30 * time.Second
 
 func (m *Machine) socket() string { return filepath.Join(m.Dir, "monitor") }
 
-// Order gives one command to QEMU's monitor, and returns what that says.
+// Order gives one command to QEMU's monitor, and returns what that says. A machine that
+// has just been switched on has its monitor a moment later.
 func (m *Machine) Order(command string) (string, error) {
-	c, err := net.DialTimeout("unix", m.socket(), monitorPatience)
+	ctx, end := context.WithTimeout(context.Background(), monitorPatience)
+	defer end()
+	var c net.Conn
+	err := m.Until(ctx, func() (there bool) {
+		var err error
+		c, err = net.Dial("unix", m.socket())
+		return err == nil
+	})
 	if err != nil {
 		return "", fmt.Errorf("monitor: %w", err)
 	}

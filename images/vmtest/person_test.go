@@ -43,7 +43,7 @@ func (p *person) sends(path string, form url.Values) string {
 	p.t.Helper()
 	page, err := p.ask(http.MethodPost, path, strings.NewReader(form.Encode()))
 	if err != nil {
-		p.t.Fatalf("%s sends %s: %v\n%.2000s", p.login, path, err, page)
+		p.t.Fatalf("%s sends %s: %v\n%.2000s", p.login, path, err, page[max(0, strings.Index(page, "<main")):])
 	}
 	return page
 }

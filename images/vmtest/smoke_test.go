@@ -179,23 +179,28 @@ func claim(t *testing.T, m *Machine) {
 // dav sends one request to Anna's files.
 func dav(t *testing.T, m *Machine, method, name, body string) (int, string) {
 	t.Helper()
-	ctx, end := context.WithTimeout(t.Context(), time.Minute)
-	defer end()
-	req, err := http.NewRequestWithContext(ctx, method, m.URL()+"/dav/anna/"+name, strings.NewReader(body))
+	code, answer, err := davWithin(t.Context(), m, method, name, body)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s %s: %v", method, name, err)
+	}
+	return code, answer
+}
+
+func davWithin(ctx context.Context, m *Machine, method, name, body string) (int, string, error) {
+	ctx, end := context.WithTimeout(ctx, patience)
+	defer end()
+	req, err := http.NewRequestWithContext(ctx, method, m.URL()+"/dav/anna/"+url.PathEscape(name), strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
 	}
 	req.SetBasicAuth("anna", password)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, name, err)
+		return 0, "", err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, name, err)
-	}
-	return resp.StatusCode, string(b)
+	return resp.StatusCode, string(b), err
 }
 
 // write puts a file that is kept when it returns.

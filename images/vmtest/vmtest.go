@@ -155,8 +155,14 @@ func (m *Machine) board() ([]string, error) {
 		"-drive", "if=pflash,format=raw,unit=1,file="+vars), nil
 }
 
-// kernel copies the kernel of slot a from the card, and returns its command line.
+// kernel copies the kernel of slot a from the card, once for all starts in the same
+// folder: later ones do without the FAT. It returns the kernel's command line too.
 func (m *Machine) kernel() (path, line string, err error) {
+	path = filepath.Join(m.Dir, "kernel")
+	line = layout.Cmdline(m.Board, layout.A, "tty1", "ttyS0,115200") + " " + m.Line
+	if _, err := os.Stat(path); err == nil {
+		return path, line, nil
+	}
 	f, err := os.Open(m.Disk)
 	if err != nil {
 		return "", "", err
@@ -170,8 +176,7 @@ func (m *Machine) kernel() (path, line string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	path = filepath.Join(m.Dir, "kernel")
-	return path, layout.Cmdline(m.Board, layout.A, "tty1", "ttyS0,115200") + " " + m.Line, os.WriteFile(path, b, 0o600)
+	return path, line, os.WriteFile(path, b, 0o600)
 }
 
 // pi3 are the arguments of a Raspberry Pi 3. What the kernel is told beside the card's

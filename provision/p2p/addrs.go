@@ -159,8 +159,7 @@ func (h *Host) Learn(box ident.BoxID, addrs ...netip.AddrPort) {
 
 // keepRecord signs a new record whenever our addresses change, and saves the book.
 func (h *Host) keepRecord(ctx context.Context) {
-	t := time.NewTicker(15 * time.Second) // for changes of the machine's own addresses; the rest pokes
-	defer t.Stop()
+	const look = 15 * time.Second // for changes of the machine's own addresses; the rest pokes
 	var saved time.Time
 	for {
 		h.beginPunching()
@@ -170,7 +169,7 @@ func (h *Host) keepRecord(ctx context.Context) {
 			poke(h.outside)
 		}
 		ended := ctx.Err() != nil // asked once: what comes before the end is saved
-		if h.book.Due(saved) || ended {
+		if h.book.Due(saved) == 0 || ended {
 			saved = time.Now()
 			if err := h.book.Save(); err != nil {
 				h.log.Warn("address book not saved", "err", err)
@@ -181,7 +180,7 @@ func (h *Host) keepRecord(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-t.C:
+		case <-time.After(min(look, h.book.Due(saved))):
 		case <-h.republish:
 		}
 	}

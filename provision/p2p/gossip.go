@@ -99,6 +99,7 @@ func (h *Host) LearnRecord(raw []byte) error {
 	}
 	if fresh {
 		h.newWay(box)
+		poke(h.republish)
 		poke(h.rents.news)
 		h.change()
 	}

@@ -31,7 +31,7 @@ func boxConfig(t testing.TB, seed byte) p2p.Config {
 	return cfg
 }
 
-// box starts a host with an echo on the spot.
+// box starts a host with an echo on the spot, in a bubble of synctest.
 func box(t testing.TB, at *Spot, seed byte) *Box {
 	t.Helper()
 	h, err := p2p.New(at.Config(boxConfig(t, seed)))
@@ -39,7 +39,9 @@ func box(t testing.TB, at *Spot, seed byte) *Box {
 		t.Fatal(err)
 	}
 	h.Handle(echoProtocol, p2p.Members, echo)
-	return Run(t, h)
+	b := Run(t, h)
+	synctest.Wait() // it serves now
+	return b
 }
 
 func talk(t testing.TB, a, b *Box) {

@@ -3,6 +3,7 @@ package p2ptest
 import (
 	"fmt"
 	"io"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,53 @@ func TestARestartedBoxComesBackOnEitherSide(t *testing.T) {
 			})
 		})
 	}
+}
+
+// All houses lose power at once, seconds after a box has joined: each has on its disk
+// where the others are.
+func TestPowerIsCutEverywhereSoonAfterAJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Latency: 20 * time.Millisecond})
+		spots := []*Spot{n.Spot(), n.Spot(), n.Spot()}
+		boxes, dirs := make([]*Box, 3), make([]string, 3)
+		start := func(i int) {
+			cfg := boxConfig(t, byte(i+1))
+			cfg.Dir = dirs[i]
+			h, err := p2p.New(spots[i].Config(cfg))
+			if err != nil {
+				t.Fatal(err)
+			}
+			boxes[i] = Run(t, h)
+		}
+		for i := range boxes {
+			dirs[i] = t.TempDir()
+			start(i)
+		}
+		Circle(t, boxes[:2]...)
+		waitState(t, boxes[0], boxes[1], p2p.Direct, 10*time.Second)
+		time.Sleep(time.Second)
+		Circle(t, boxes...)
+		waitState(t, boxes[1], boxes[2], p2p.Direct, 10*time.Second)
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		for i, was := range dirs { // what is on the disks now; a stop would write more
+			dirs[i] = t.TempDir()
+			if err := os.CopyFS(dirs[i], os.DirFS(was)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		members := []p2p.Member{{Box: boxes[0].Self()}, {Box: boxes[1].Self()}, {Box: boxes[2].Self()}}
+		for i := range boxes {
+			boxes[i].Stop()
+		}
+		for i := range boxes {
+			start(i)
+			boxes[i].SetMembers(members)
+		}
+		waitState(t, boxes[0], boxes[1], p2p.Direct, 30*time.Second)
+		waitState(t, boxes[1], boxes[2], p2p.Direct, 30*time.Second)
+		waitState(t, boxes[2], boxes[0], p2p.Direct, 30*time.Second)
+	})
 }
 
 func TestAChangedAddressIsPassedQuickly(t *testing.T) {

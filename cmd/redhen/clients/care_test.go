@@ -49,7 +49,7 @@ func TestScrubCommand(t *testing.T) {
 	c.want(1, "film.mkv", film.sum)
 	wait(t, "the diary tells it", func(context.Context) error {
 		out, err := c.redhen(2, "", "diary")
-		if err == nil && !strings.Contains(out, "finch read everything again that it keeps") {
+		if err == nil && !strings.Contains(out, "Finch read everything again that it keeps") {
 			err = errNot(out)
 		}
 		return err

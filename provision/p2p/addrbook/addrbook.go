@@ -321,13 +321,19 @@ func (b *Book) Keep(want func(ident.BoxID) bool) {
 	}
 }
 
-// Due reports whether the book should be saved, when that was done last at a time.
-func (b *Book) Due(saved time.Time) bool {
-	const usual, hurry = time.Minute, 5 * time.Second
+// Due returns how long the book may stay unsaved, when it was saved last at a time:
+// 0 is at once. A box that moved is written within a second of the last writing.
+func (b *Book) Due(saved time.Time) time.Duration {
+	const usual, hurry = time.Minute, time.Second
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	since := time.Since(saved)
-	return b.dirty && (since >= usual || b.urgent && since >= hurry)
+	switch {
+	case !b.dirty:
+		return usual
+	case b.urgent:
+		return max(0, hurry-time.Since(saved))
+	}
+	return max(0, usual-time.Since(saved))
 }
 
 // Save writes the book if it changed.
