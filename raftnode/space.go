@@ -355,6 +355,29 @@ func (n *Node) Apart() bool {
 	return rep != nil && rep.apart()
 }
 
+// TogetherWithout reports whether a majority of the circle's houses has been heard by
+// this box lately, itself among them, one box left out: that one asks, and may have
+// gone on by itself. Unlike Apart it counts nobody who may yet be heard.
+func (n *Node) TogetherWithout(box ident.BoxID) bool {
+	rep := n.replica(ident.CircleShard)
+	return rep != nil && rep.members.Load().heldByMajority(rep.heardWithout(box))
+}
+
+// heardWithout returns the replicas whose boxes were heard lately since the start,
+// but for that of one box.
+func (r *replica) heardWithout(left ident.BoxID) (ids []ident.ReplicaID) {
+	r.n.mu.Lock()
+	defer r.n.mu.Unlock()
+	now := r.n.now()
+	for id, box := range r.members.Load().boxes {
+		last, ever := r.n.heard[box]
+		if box == r.n.cfg.Box || box != left && ever && now.Sub(last) < apartAfter {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 func (r *replica) apart() bool {
 	return r.leadless() >= apartAfter || !r.members.Load().heldByMajority(r.heard())
 }

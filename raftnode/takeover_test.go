@@ -199,3 +199,19 @@ func TestASpaceGoesOnWhereTheCircleDecides(t *testing.T) {
 		}
 	})
 }
+
+// TestTogetherWithout: who asks is not counted, nor is who was not heard yet.
+func TestTogetherWithout(t *testing.T) {
+	inCircle(t, []string{"a", "b", "c"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {
+		waitVoters(t, ctx, c, ident.CircleShard, 3)
+		a, b := c.Box("a"), c.Box("b")
+		if !a.Node.TogetherWithout(c.Box("c").Key.BoxID()) {
+			t.Error("a and b are two of three")
+		}
+		c.Mesh.Partition([]ident.BoxID{c.Box("c").Key.BoxID()})
+		time.Sleep(10 * time.Second)
+		if a.Node.TogetherWithout(b.Key.BoxID()) || a.Node.Apart() {
+			t.Error("a alone is most of the circle, or a and b are not")
+		}
+	})
+}

@@ -45,6 +45,9 @@ type Node interface {
 	Rejoin(ctx context.Context, id ident.ReplicaID, boxes []ident.BoxID) error
 	GiveWay(ctx context.Context, id ident.ReplicaID, boxes []ident.BoxID) error
 	Apart() bool
+	// TogetherWithout reports whether most of the circle's houses are in touch with this
+	// box, one left out.
+	TogetherWithout(box ident.BoxID) bool
 }
 
 var (

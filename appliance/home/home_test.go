@@ -347,6 +347,21 @@ func TestMostOfTheCircleAsItWasGoesOn(t *testing.T) {
 	}
 }
 
+// Of two houses one goes on alone, and the other is back in the same moment: that it is
+// in touch with the first does not make the two most of the circle as it was.
+func TestWhoAsksDoesNotCountForThoseFromBefore(t *testing.T) {
+	w := newWorld(t)
+	ash, elm := w.box(1, "ash"), w.box(2, "elm")
+	ash.found()
+	ash.admit(elm)
+	elm.copyOf(ash)
+	elm.takeOver(ash)
+	ash.alone = true // and not apart: it hears elm
+	if err := elm.visit(t.Context()); !errors.Is(err, errForked) || elm.gaveWay != 0 {
+		t.Errorf("%v, given way to %d", err, elm.gaveWay)
+	}
+}
+
 // A pick that is forged, or of another parting, moves nothing.
 func TestAForgedPickMovesNothing(t *testing.T) {
 	_, ash, elm := parted(t)

@@ -101,7 +101,8 @@ func (h *Home) answer(from ident.BoxID, c call) (r reply, err error) {
 	if err != nil || r.Forked || c.Probe {
 		return r, err
 	}
-	r.Together, r.Pick = !h.cfg.Node.Apart(), h.picked()
+	// Whoever asks may have gone on by itself: it does not speak for those from before.
+	r.Together, r.Pick = h.cfg.Node.TogetherWithout(from), h.picked()
 	h.hearPick(c.Pick)
 	if r.Replica == 0 && len(r.News) == 0 && len(c.Admit) > 0 {
 		if r.Waiting, err = true, h.noteReturn(from, c.Admit); err == nil && h.mayReturn() {

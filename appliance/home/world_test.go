@@ -28,6 +28,7 @@ type box struct {
 	state       *kv.Layer // nil: in no circle
 	index       uint64
 	apart       bool
+	alone       bool // nobody but who asks is in touch
 	*Home
 
 	ahead    *roster.State
@@ -69,6 +70,8 @@ func (b *box) GiveWay(_ context.Context, id ident.ReplicaID, boxes []ident.BoxID
 }
 
 func (b *box) Apart() bool { return b.apart }
+
+func (b *box) TogetherWithout(ident.BoxID) bool { return !b.apart && !b.alone }
 
 // world connects boxes by pipes.
 type world struct {

@@ -84,6 +84,12 @@ func TestProgressive(t *testing.T) {
 			t.Errorf("%s: not noticed", name)
 		}
 	}
+	large := bytes.Clone(other)
+	binary.BigEndian.PutUint16(large[frame+5:], 4000)
+	binary.BigEndian.PutUint16(large[frame+7:], 4000)
+	if _, err := Decode(large); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a large one: %v", err)
+	}
 }
 
 func FuzzDecode(f *testing.F) {

@@ -78,7 +78,9 @@ func (p *phone) judge(page string, desktop, dark bool) {
 		name += "-plain"
 	}
 	p.size(desktop, max(screenHeight(desktop), value[int64](p, "document.documentElement.scrollHeight")))
-	value[bool](p, loaded)
+	if !p.noJS { // without scripts nothing waits, and pictures are loaded at once
+		value[bool](p, loaded)
+	}
 	p.photo(name)
 	p.size(desktop, screenHeight(desktop))
 	if wide := value[bool](p, "document.documentElement.scrollWidth > document.documentElement.clientWidth"); wide {
