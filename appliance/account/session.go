@@ -61,6 +61,10 @@ func (a *Accounts) issue(person directory.Account, host string) (string, Session
 	return encodeToken(a.cfg.Key, c), c.session(person.Name)
 }
 
+// MaxAge is how long a browser may keep the session once it has it, in seconds: a length of
+// time, since the clock of a box may be years behind the browser's.
+func (s Session) MaxAge() int { return int(s.Expires.Sub(s.Issued) / time.Second) }
+
 func (c claims) session(name string) Session {
 	return Session{Account: c.Account, Name: name, Box: c.Box, Host: c.Host, Issued: time.UnixMilli(c.Issued), Expires: time.UnixMilli(c.Expires)}
 }

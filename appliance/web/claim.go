@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"time"
@@ -176,6 +177,32 @@ func (q *request) arrive(p circle.Person) error {
 		q.Redirect("/login")
 		return nil
 	}
+	q.untilKept()
 	q.Tell("/", page.Note{Text: q.Say("welcome.done", "name", p.FullName, "login", p.Login)})
 	return nil
+}
+
+const (
+	settleFor   = 5 * time.Second // for a new account's place to be made
+	settleEvery = 200 * time.Millisecond
+)
+
+// untilKept waits a moment for the place where a new account's files are kept, so that
+// the first page they see does not say that nobody knows it.
+func (q *request) untilKept() {
+	ctx, end := context.WithTimeout(q.R.Context(), settleFor)
+	defer end()
+	for ctx.Err() == nil {
+		r, err := q.cfg.Status.Report(ctx)
+		if err != nil {
+			return
+		}
+		if s, ok := spaceNamed(r, q.Who.Name); ok && s.Known {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(settleEvery):
+		}
+	}
 }

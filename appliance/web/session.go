@@ -40,7 +40,7 @@ func (s *Server) setCookie(q *page.Request, token string) {
 		return
 	}
 	http.SetCookie(q.W, &http.Cookie{
-		Name: sessionCookie, Value: bound, Path: "/", Expires: who.Expires,
+		Name: sessionCookie, Value: bound, Path: "/", MaxAge: who.MaxAge(),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: q.R.TLS != nil,
 	})
 }

@@ -43,9 +43,15 @@ func (p *person) sends(path string, form url.Values) string {
 	p.t.Helper()
 	page, err := p.ask(http.MethodPost, path, strings.NewReader(form.Encode()))
 	if err != nil {
-		p.t.Fatalf("%s sends %s: %v\n%.2000s", p.login, path, err, page[max(0, strings.Index(page, "<main")):])
+		p.t.Fatalf("%s sends %s: %v\n%.2000s", p.login, path, err, words(page))
 	}
 	return page
+}
+
+// words is what a person reads on a page.
+func words(page string) string {
+	text := regexp.MustCompile(`(?s)<head>.*</head>|<svg.*?</svg>|<[^>]*>`).ReplaceAllString(page, " ")
+	return strings.Join(strings.Fields(text), " ")
 }
 
 // opens opens a page.
