@@ -226,7 +226,8 @@ func (g *group) mayBe(from ident.BoxID, m *pb.Message) error {
 
 // stepForeign hands raft what another box sent. Where raft sees that it cannot be
 // true, it panics; that must stop this shard alone. A log here that cannot be read
-// stops the box, which finds the damage at its next start.
+// stops the box, which finds the damage at its next start. One that ends before what
+// its leader knows to be promised here costs the replica its number.
 func (g *group) stepForeign(from ident.BoxID, m *pb.Message) {
 	defer func() {
 		r := recover()
@@ -235,6 +236,11 @@ func (g *group) stepForeign(from ident.BoxID, m *pb.Message) {
 		}
 		if err, ok := r.(error); ok && errors.Is(err, raftlog.ErrDamaged) {
 			panic(r)
+		}
+		if last, err := g.rep.log.LastIndex(); err == nil && m.GetType() == pb.MsgHeartbeat && m.GetCommit() > last {
+			g.n.log.Error("the log ends before what it promised", "shard", g.shard, "last", last, "promised", m.GetCommit())
+			g.n.logGone(g)
+			return
 		}
 		g.rep.fail(fmt.Errorf("raft could not take a message of %s: %v", from.Short(), r))
 	}()

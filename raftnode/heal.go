@@ -230,14 +230,19 @@ func (n *Node) rebuilt(rep *replica, path string, index uint64) {
 	n.replaceReplica(rep, rep.id)
 }
 
-// renumber gives up the replicas of this box whose votes were lost with the log,
-// one after the other, and begins them anew under new numbers with the state they
-// have: what it holds was committed.
-func (n *Node) renumber(ctx context.Context, rep *replica) {
+// renumber has a replica of this box whose votes were lost with the log begin anew
+// under a new number with the state it has: what that holds was committed. What the
+// log alone knew of this box's own writes is put into the journal first. Then is
+// called on the loop.
+func (n *Node) renumber(ctx context.Context, rep *replica, then func(ident.ReplicaID)) {
 	for ctx.Err() == nil {
-		id, err := n.newNumber(ctx, rep)
+		err := n.keepOwn(rep.shard)
+		var id ident.ReplicaID
 		if err == nil {
-			n.mail.put(func() { n.renumbered(rep, id) })
+			id, err = n.newNumber(ctx, rep)
+		}
+		if err == nil {
+			n.mail.put(func() { then(id) })
 			return
 		}
 		n.log.Info("no new number yet", "shard", rep.shard, "err", err)
@@ -246,6 +251,45 @@ func (n *Node) renumber(ctx context.Context, rep *replica) {
 		case <-time.After(debtRetry):
 		}
 	}
+}
+
+// keepOwn puts into the journal what this box wrote and is not settled.
+func (n *Node) keepOwn(shard ident.ShardID) error {
+	if shard == ident.CircleShard {
+		return nil
+	}
+	return n.Space(shard).keepAll()
+}
+
+// logGone gives up the number of a replica whose log is found, while raft runs, to
+// end before what it promised: the disk said that it had flushed, and had not. The
+// rest is as if that had been found at a start; on the loop.
+func (n *Node) logGone(g *group) {
+	rep := g.rep
+	rep.fail(ErrLogLost)
+	if err := rep.noteLost(); err != nil {
+		n.trouble(g.shard, err)
+	}
+	n.spawn(func(context.Context) {
+		n.renumber(rep.life, rep, func(id ident.ReplicaID) { n.moveLost(g, id) })
+	})
+}
+
+// moveLost moves a replica whose group still stands to its new number; on the loop.
+func (n *Node) moveLost(g *group, id ident.ReplicaID) {
+	if n.groups[g.shard] != g {
+		return // given up meanwhile, or begun anew
+	}
+	n.moveTo(g, id, func(rep *replica) error { return inOrder(n.renamingSteps(rep, id)) }, func(err error) {
+		if err == nil {
+			n.hasNumber(g.rep, id)
+		}
+	})
+}
+
+func (n *Node) hasNumber(rep *replica, id ident.ReplicaID) {
+	n.log.Info("replica has a new number", "shard", rep.shard, "replica", id)
+	n.mended(rep.shard, mends{logs: 1})
 }
 
 // newNumber has the circle count this box's replica under a new number.
@@ -301,8 +345,7 @@ func (n *Node) renumbered(rep *replica, id ident.ReplicaID) {
 		n.trouble(rep.shard, err)
 		return
 	}
-	n.log.Info("replica has a new number", "shard", rep.shard, "replica", id)
-	n.mended(rep.shard, mends{logs: 1})
+	n.hasNumber(rep, id)
 	n.replaceReplica(rep, id)
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"redhen/provision/ident"
 	"redhen/raftnode/raftnodetest"
@@ -105,6 +106,33 @@ func TestALostLogCostsTheReplicaItsNumber(t *testing.T) {
 		if after := replicaAt(t, ctx, b, space); after == before {
 			t.Errorf("the replica still has number %d: its votes are lost", after)
 		}
+	})
+}
+
+// A disk that acknowledged the end of the log and lost it leaves a log that looks
+// whole. The leader knows better: the replica gives its number up, and goes on.
+func TestALogThatLostItsEndCostsTheReplicaItsNumber(t *testing.T) {
+	burning(t, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		b := c.Box("b")
+		until(t, ctx, "all is quiet", func() bool { return complete(t, ctx, c, space, b) })
+		time.Sleep(10 * time.Second) // the states are on the disk
+		before := replicaAt(t, ctx, b, space)
+		if err := b.Disk.Lie(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			mustPut(t, ctx, c.Box("a"), space, fmt.Sprintf("l%d", i), []byte("acknowledged"))
+			mustPut(t, ctx, b, space, fmt.Sprintf("m%d", i), []byte("its own"))
+		}
+		b.CutPower() // before a state file has them
+		if err := b.Start(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, ctx, "the replica is healed", func() bool {
+			return failedAt(t, ctx, b, space) == "" && replicaAt(t, ctx, b, space) != before
+		})
+		waitVoters(t, ctx, c, space, 3)
+		mustGet(t, ctx, b, space, "m2", []byte("its own"))
 	})
 }
 

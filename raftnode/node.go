@@ -403,7 +403,9 @@ func (n *Node) startGroup(rep *replica) error {
 		n.spawn(func(ctx context.Context) { n.rebuild(ctx, rep) })
 		return nil
 	case rep.lost:
-		n.spawn(func(ctx context.Context) { n.renumber(ctx, rep) })
+		n.spawn(func(ctx context.Context) {
+			n.renumber(ctx, rep, func(id ident.ReplicaID) { n.renumbered(rep, id) })
+		})
 		return nil
 	}
 	g, err := newGroup(n, rep)

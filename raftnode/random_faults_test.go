@@ -239,9 +239,9 @@ func (w *world) peace(after string) {
 // box may find out or not. Until it is whole again, the others go on undisturbed: with
 // that house they are short of one already.
 //
-// About one run in a hundred is not whole in time: where raft sees that the end of the
-// log here is gone ("tocommit is out of range"), the shard stops at the box, and nothing has
-// it begin anew under another number. Until that is mended, only -lies has disks lie.
+// A shard whose log lost its end there begins anew under another number, found at the
+// start or by the leader's word. Disks lie only with -lies, as in make torture, until
+// many seeds have shown that this is all.
 func (w *world) lieOfDisk(b, _ *raftnodetest.Box) {
 	if !*liesFlag {
 		return

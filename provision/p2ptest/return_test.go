@@ -157,7 +157,7 @@ func TestACutCableIsNoticedAndForgotten(t *testing.T) {
 		ra.Cut(true)
 		d := b.Wait(t, "the loss noticed", 10*time.Second, func() bool { return b.State(a) == p2p.None })
 		t.Logf("noticed after %v", d)
-		time.Sleep(time.Hour)
+		time.Sleep(20 * time.Minute) // calls have their longest pause since long
 		ra.Cut(false)
 		d = b.Wait(t, "link", 30*time.Second, func() bool { return b.State(a) != p2p.None && a.State(relay) == p2p.Direct })
 		t.Logf("linked %v after the cable was back", d)
@@ -181,7 +181,7 @@ func TestSettledLinksKeepOneConnection(t *testing.T) {
 				since[x] = l.Since
 			}
 		}
-		time.Sleep(90 * time.Minute) // idle, over every mapping and reservation life
+		time.Sleep(65 * time.Minute) // idle, over every mapping and reservation life
 		for _, x := range []*Box{relay, a, b} {
 			links := x.Links()
 			if last := links[len(links)-1]; last.State != p2p.Direct || !last.Since.Equal(since[x]) {

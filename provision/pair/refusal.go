@@ -29,7 +29,8 @@ const (
 )
 
 // Refusal is an error that a person can read. What it says is final for this
-// ticket and application; nothing was changed on either side.
+// ticket and application. Nothing was changed on either side, but that a wrong proof
+// is counted.
 type Refusal struct {
 	Code Code
 }
@@ -41,37 +42,37 @@ func (r *Refusal) Error() string { return r.Sentence() }
 func (r *Refusal) Sentence() string {
 	switch r.Code {
 	case Unknown:
-		return "The inviting box does not know this invite. Ask your friend for a new one."
+		return "The inviting box does not know this invite. Nothing was changed. Ask your friend for a new one."
 	case Expired:
-		return "This invite is too old. Ask your friend for a new one."
+		return "This invite is too old. Nothing was changed. Ask your friend for a new one."
 	case Used:
-		return "Another box has already joined with this invite. Ask your friend for a new one."
+		return "Another box has already joined with this invite. Nothing was changed. Ask your friend for a new one."
 	case Revoked:
-		return "Your friend has taken this invite back. Ask for a new one."
+		return "Your friend has taken this invite back. Nothing was changed. Ask for a new one."
 	case Burnt:
 		return "This invite was tried wrongly too often and no longer works. Ask your friend for a new one."
 	case WrongCircle:
-		return "This invite is for a circle that your friend's box is no longer part of. Ask for a new one."
+		return "This invite is for a circle that your friend's box is no longer part of. Nothing was changed. Ask for a new one."
 	case InCircle:
-		return "This box is already in a circle. It has to leave that one first; nothing was changed."
+		return "This box is already in a circle. Nothing was changed. It has to leave that one first."
 	case Rejected:
-		return "Your friend said no. If that was a mistake, ask for a new invite."
+		return "Your friend said no. Nothing was changed. If that was a mistake, ask for a new invite."
 	case WrongProof:
 		return "The invite does not match. Scan or type it again."
 	case NameTaken:
-		return "The circle already has a box or house of that name, or a person with that login. Choose another one and try again."
+		return "The circle already has a box or house of that name, or a person with that login. Nothing was changed. Choose another one and try again."
 	case BadName:
-		return "That name cannot be used. Choose one of 1 to 64 letters, digits or signs."
+		return "That name cannot be used. Nothing was changed. Choose one of 1 to 64 letters, digits or signs."
 	case Full:
-		return "The circle is full."
+		return "The circle is full. Nothing was changed."
 	case Barred:
-		return "This box was reported as stolen and cannot join the circle."
+		return "This box was reported as stolen and cannot join the circle. Nothing was changed."
 	case Busy:
-		return "Too many boxes are asking at once. Try again in a minute."
+		return "Too many boxes are asking at once. Nothing was changed. Try again in a minute."
 	case BadKeeper:
-		return "The keeper's key does not belong to that account of the circle. Log in to it and try again."
+		return "The keeper's key does not belong to that account of the circle. Nothing was changed. Log in to it and try again."
 	}
-	return "The two boxes did not understand each other. Bring both up to date and try again."
+	return "The two boxes did not understand each other. Nothing was changed. Bring both up to date and try again."
 }
 
 // refused returns the refusal in err, nil when it is another error.

@@ -374,6 +374,10 @@ func TestEveryCodeHasASentence(t *testing.T) {
 			t.Errorf("code %d and %d: %q", c, other, s)
 		}
 		seen[s] = c
+		counted := c == WrongProof || c == Burnt // the inviter counts wrong proofs
+		if strings.Contains(s, "Nothing was changed.") == counted {
+			t.Errorf("code %d does not say truly whether something was changed: %q", c, s)
+		}
 	}
 }
 
