@@ -221,10 +221,10 @@ func (a *Appliance) afterTheft(ctx context.Context) error {
 	if leads, some := a.leadsCircle(ctx); !leads || !some {
 		return nil
 	}
-	var stolen int64
+	var stolen uint64 // the place in the roster where the last theft was noted: no clock is asked
 	for _, b := range a.circle.Roster().Boxes() {
 		if b.Status == roster.StatusStolen {
-			stolen = max(stolen, b.Until)
+			stolen = max(stolen, b.Rev)
 		}
 	}
 	if stolen == 0 {
@@ -234,14 +234,14 @@ func (a *Appliance) afterTheft(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if done, err := strconv.ParseInt(string(raw), 10, 64); err == nil && done >= stolen {
+	if done, err := strconv.ParseUint(string(raw), 10, 64); err == nil && done >= stolen {
 		return nil
 	}
 	a.log.Info("secrets that a stolen box knows are changed")
 	if err := errors.Join(a.public.vault.Rotate(ctx), a.public.certs.Replace(ctx)); err != nil {
 		return err
 	}
-	return a.public.vault.Put(ctx, rotatedName, strconv.AppendInt(nil, stolen, 10))
+	return a.public.vault.Put(ctx, rotatedName, strconv.AppendUint(nil, stolen, 10))
 }
 
 // hereFile says "off" when the keeper wants this box to pass visitors on, and to serve none.

@@ -206,10 +206,11 @@ type Device struct {
 	Password string    `json:"password,omitempty"` // only once, when it is made
 }
 
-// Gone says that a box is lost for good, in the name of a keeper.
+// Gone says that a box is lost for good, or stolen, in the name of a keeper.
 type Gone struct {
 	Box         string `json:"box"`
 	Replacement string `json:"replacement,omitempty"`
+	Stolen      bool   `json:"stolen,omitempty"` // it is in wrong hands, and is never let in again
 	Keeper      string `json:"keeper"`
 	Password    string `json:"password"`
 	Confirm     string `json:"confirm"` // the name of the box's house, as typed

@@ -178,7 +178,7 @@ func (c *Client) Revoke(ctx context.Context, ticket string) error {
 	return c.ask(ctx, "DELETE", "/v1/invites/"+url.PathEscape(ticket), nil, nil)
 }
 
-// Gone says that a box is lost for good, or replaced.
+// Gone says that a box is lost for good, replaced, or stolen.
 func (c *Client) Gone(ctx context.Context, g Gone) (Agreed, error) {
 	return got[Agreed](ctx, c, "POST", "/v1/gone", g)
 }

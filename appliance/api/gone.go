@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/status"
 	"redhen/appliance/words"
 )
 
@@ -24,7 +26,8 @@ type GoneBrief struct {
 	Doubtful  []string `json:"doubtful,omitempty"`
 	// Needs is how many keepers of other boxes must say so.
 	Needs int `json:"needs"`
-	// Known and Lost say the same in sentences; Confirm is the name to type.
+	// Known and Lost say the same in sentences, for a stolen box when that was asked, with what
+	// whoever has it can do and cannot. Confirm is the name to type.
 	Known   string `json:"known"`
 	Lost    string `json:"lost"`
 	Confirm string `json:"confirm"`
@@ -32,7 +35,8 @@ type GoneBrief struct {
 
 // brief tells what is known of a box, and what may be lost with it.
 func (s *server) brief(r *http.Request) (any, error) {
-	lost, err := s.Circle.Lost(r.FormValue("box"))
+	stolen := r.FormValue("stolen") == "true"
+	lost, err := s.Circle.Lost(r.FormValue("box"), stolen)
 	if err != nil {
 		return nil, err
 	}
@@ -40,9 +44,16 @@ func (s *server) brief(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, ok := report.Brief(words.In(r.Context()), lost.Box.ID)
-	if !ok {
+	w := words.In(r.Context())
+	b, ok := report.Brief(w, lost.Box.ID)
+	switch {
+	case !ok && !stolen:
 		return nil, circle.ErrNoBox
+	case !ok:
+		b = status.Former(w, lost.Box.Name, lost.House)
+	}
+	if stolen {
+		b = b.Stolen(w)
 	}
 	return GoneBrief{
 		Box: b.Box, House: b.House, Keeper: b.Keeper, InReach: b.InReach, LastSeen: b.LastSeen, Elsewhere: b.Elsewhere, Doubtful: b.Doubtful,
@@ -50,24 +61,28 @@ func (s *server) brief(r *http.Request) (any, error) {
 	}, nil
 }
 
-// gone declares a box gone, once the name of its house was typed.
+// gone declares a box gone, or stolen, once the name of its house was typed.
 func (s *server) gone(r *http.Request) (any, error) {
 	var g Gone
 	if err := decode(r, &g); err != nil {
 		return nil, err
 	}
-	lost, err := s.Circle.Lost(g.Box)
+	lost, err := s.Circle.Lost(g.Box, g.Stolen)
 	if err != nil {
 		return nil, err
 	}
 	if g.Confirm != lost.House {
 		return nil, circle.ErrConfirm
 	}
-	if g.Replacement == "" {
-		more, err := s.Circle.Gone(r.Context(), g.Box, g.Keeper, g.Password)
-		return Agreed{more}, err
+	more := 0
+	switch {
+	case g.Stolen:
+		more, err = s.Circle.Stolen(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
+	case g.Replacement != "":
+		more, err = s.Circle.Replace(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
+	default:
+		more, err = s.Circle.Gone(r.Context(), g.Box, g.Keeper, g.Password)
 	}
-	more, err := s.Circle.Replace(r.Context(), g.Box, g.Replacement, g.Keeper, g.Password)
 	return Agreed{more}, err
 }
 
@@ -114,9 +129,11 @@ func (s *server) retire(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) stay(r *http.Request) (any, error) { return nil, s.Circle.StayAfterAll(r.Context()) }
 
-// GoneBrief asks what is known of a box, and what may be lost with it.
-func (c *Client) GoneBrief(ctx context.Context, box string) (GoneBrief, error) {
-	return got[GoneBrief](ctx, c, "GET", "/v1/gone?box="+url.QueryEscape(box), nil)
+// GoneBrief asks what is known of a box, and what may be lost with it; of a stolen one,
+// also what whoever has it can do.
+func (c *Client) GoneBrief(ctx context.Context, box string, stolen bool) (GoneBrief, error) {
+	ask := url.Values{"box": {box}, "stolen": {strconv.FormatBool(stolen)}}
+	return got[GoneBrief](ctx, c, "GET", "/v1/gone?"+ask.Encode(), nil)
 }
 
 // Retire takes the box out of its circle; tell hears how far it is.

@@ -17,10 +17,14 @@ type Lost struct {
 	Needs int // keepers who must say so
 }
 
-// Lost finds a box that may be declared gone; ErrNoBox when there is none of the
-// name in the circle.
-func (c *Circle) Lost(box string) (l Lost, err error) {
-	body, err := c.goneBody(box, "")
+// Lost finds a box that may be declared gone or, when stolen, as stolen, which it may be
+// when it has left, too; ErrNoBox when there is none of the name.
+func (c *Circle) Lost(box string, stolen bool) (l Lost, err error) {
+	kind := roster.Gone
+	if stolen {
+		kind = roster.Stolen
+	}
+	body, err := c.goneBody(kind, box, "")
 	if err != nil {
 		return l, err
 	}

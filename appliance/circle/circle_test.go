@@ -117,6 +117,50 @@ func TestGoneNeedsKeepersWhoHaveASay(t *testing.T) {
 	w.wants("gone already", err, "no-box")
 }
 
+// The words of keepers that a box is stolen count together, and not with those that it is
+// gone; a box that is gone may turn out to be stolen, and a stolen one is nothing else ever.
+func TestStolen(t *testing.T) {
+	w := founded(t)
+	ctx := t.Context()
+	oak := w.admitBox("Oak Street", "oak", "ben")
+	elm := w.admitBox("Elm Road", "elm", "eva")
+	for _, say := range []struct {
+		how  func(box, keeper string) (int, error)
+		by   string
+		more int
+	}{
+		{func(b, k string) (int, error) { return w.Gone(ctx, b, k, password(k)) }, "anna", 1},
+		{func(b, k string) (int, error) { return w.Stolen(ctx, b, "", k, password(k)) }, "eva", 1},
+		{func(b, k string) (int, error) { return w.Stolen(ctx, b, "", k, password(k)) }, "anna", 0},
+	} {
+		w.now = w.now.Add(time.Hour)
+		if more, err := say.how("oak", say.by); err != nil || more != say.more {
+			t.Fatalf("%s: %d more, %v; want %d", say.by, more, err, say.more)
+		}
+	}
+	is := func(id ident.BoxID, want roster.Status) {
+		t.Helper()
+		if b, err := w.Box(string(id)); err != nil || b.Status != want {
+			t.Errorf("the box is %v, %v; want %v", b.Status, err, want)
+		}
+	}
+	is(oak, roster.StatusStolen)
+	_, err := w.Stolen(ctx, "oak", "", "anna", password("anna"))
+	w.wants("stolen twice", err, "no-box")
+	if _, err := w.Gone(ctx, "elm", "anna", password("anna")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Lost("elm", false)
+	w.wants("gone twice", err, "no-box")
+	if l, err := w.Lost("elm", true); err != nil || l.House != "Elm Road" || l.Needs != 1 {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if more, err := w.Stolen(ctx, "elm", "", "anna", password("anna")); err != nil || more != 0 {
+		t.Errorf("it turned out to be stolen: %d more, %v", more, err)
+	}
+	is(elm, roster.StatusStolen)
+}
+
 func TestTermsOfAnInvite(t *testing.T) {
 	w := founded(t)
 	ticket, err := w.Invite(pair.Terms{TTL: time.Hour, Waived: true})

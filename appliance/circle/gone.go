@@ -13,7 +13,7 @@ import (
 // circle then brings its copies to other houses. It returns how many more keepers
 // must say so before it counts.
 func (c *Circle) Gone(ctx context.Context, box string, keeper, password string) (more int, err error) {
-	return c.gone(ctx, box, "", keeper, password)
+	return c.gone(ctx, roster.Gone, box, "", keeper, password)
 }
 
 // Replace is Gone with the box that takes the lost one's place.
@@ -21,15 +21,23 @@ func (c *Circle) Replace(ctx context.Context, old, replacement string, keeper, p
 	if replacement == "" {
 		return 0, fmt.Errorf("%w: a replacement has a name", ErrNoBox)
 	}
-	return c.gone(ctx, old, replacement, keeper, password)
+	return c.gone(ctx, roster.Gone, old, replacement, keeper, password)
 }
 
-func (c *Circle) gone(ctx context.Context, box, replacement, keeper, password string) (int, error) {
+// Stolen is Gone for a box that is in wrong hands, or Replace when replacement is not
+// empty: the box is never let in again, the sessions that it gave end, and the secrets
+// that it knew are changed.
+func (c *Circle) Stolen(ctx context.Context, box, replacement string, keeper, password string) (more int, err error) {
+	return c.gone(ctx, roster.Stolen, box, replacement, keeper, password)
+}
+
+// gone signs a change of kind Gone or Stolen, and sends it.
+func (c *Circle) gone(ctx context.Context, kind roster.Kind, box, replacement, keeper, password string) (int, error) {
 	acc, err := c.Account(keeper)
 	if err != nil {
 		return 0, err
 	}
-	body, err := c.goneBody(box, replacement)
+	body, err := c.goneBody(kind, box, replacement)
 	if err != nil {
 		return 0, err
 	}
@@ -37,7 +45,11 @@ func (c *Circle) gone(ctx context.Context, box, replacement, keeper, password st
 	if err != nil {
 		return 0, err
 	}
-	change := roster.NewGone(body, key)
+	sign := roster.NewGone
+	if kind == roster.Stolen {
+		sign = roster.NewStolen
+	}
+	change := sign(body, key)
 	if err := c.maySay(key, body.Box, change); err != nil {
 		return 0, err
 	}
@@ -47,14 +59,15 @@ func (c *Circle) gone(ctx context.Context, box, replacement, keeper, password st
 
 // goneBody is the body of the change; that of a petition which waits for the same
 // when there is one, so that the signatures come together.
-func (c *Circle) goneBody(box, replacement string) (body roster.GoneBody, err error) {
+func (c *Circle) goneBody(kind roster.Kind, box, replacement string) (body roster.GoneBody, err error) {
 	err = c.look(func(v directory.View) error {
 		r := v.Roster()
 		lost, err := findBox(r, box)
 		if err != nil {
 			return err
 		}
-		if !r.Active(lost.ID) {
+		// One that left, or was taken over, may turn out to be in wrong hands.
+		if former := kind == roster.Stolen && lost.Status != roster.StatusStolen; !r.Active(lost.ID) && !former {
 			return fmt.Errorf("%w: %q is in the circle no more", ErrNoBox, box)
 		}
 		body = roster.GoneBody{Circle: r.Circle(), Box: lost.ID, Rev: lost.Rev, Time: c.cfg.Now().UnixMilli()}
@@ -66,7 +79,7 @@ func (c *Circle) goneBody(box, replacement string) (body roster.GoneBody, err er
 			body.Replacement = fresh.ID
 		}
 		for _, p := range v.Petitions() {
-			if waiting, err := p.Change.GoneBody(); err == nil && same(waiting, body) {
+			if waiting, err := p.Change.GoneBody(); err == nil && p.Change.Kind == kind && same(waiting, body) {
 				body = waiting
 			}
 		}

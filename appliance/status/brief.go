@@ -41,6 +41,22 @@ func (r Report) Brief(w *words.Words, box ident.BoxID) (Brief, bool) {
 	return Brief{}, false
 }
 
+// Former tells of a box that is in the circle no more.
+func Former(w *words.Words, box, house string) Brief {
+	b := Brief{Box: box, House: house, Place: placeWords(w, box, house), Elsewhere: []string{}}
+	b.Known = w.Say("brief.former", "place", b.Place)
+	return b
+}
+
+// Stolen is what to know before saying that the box was stolen: Known and Lost differ.
+func (b Brief) Stolen(w *words.Words) Brief {
+	if b.InReach {
+		b.Known = w.Say("brief.here.stolen", "place", b.Place)
+	}
+	b.Lost = w.Say("brief.stolen", "house", b.House) + b.doubt(w)
+	return b
+}
+
 // Dark tells of each house that is not in reach.
 func (r Report) Dark(w *words.Words) (list []Brief) {
 	for _, h := range r.Houses {
@@ -73,14 +89,26 @@ func (b *Brief) tell(w *words.Words, r Report) {
 	if !b.LastSeen.IsZero() {
 		since = w.When(b.LastSeen, r.Time)
 	}
-	if b.Place = b.House; b.Box != "" && b.Box != b.House {
-		b.Place = w.Say("brief.place", "box", b.Box, "house", b.House)
-	}
+	b.Place = placeWords(w, b.Box, b.House)
 	if b.Known = w.Say("brief.away", "place", b.Place, "since", since); b.InReach {
 		b.Known = w.Say("brief.here", "place", b.Place)
 	}
-	b.Lost = w.Say("brief.lost", "house", b.House)
-	if len(b.Doubtful) > 0 {
-		b.Lost += " " + w.Say("brief.doubtful", "spaces", strings.Join(b.Doubtful, ", "))
+	b.Lost = w.Say("brief.lost", "house", b.House) + b.doubt(w)
+}
+
+// placeWords names a box with its house, or the house where that has the same name or is
+// all that is meant.
+func placeWords(w *words.Words, box, house string) string {
+	if box == "" || box == house {
+		return house
 	}
+	return w.Say("brief.place", "box", box, "house", house)
+}
+
+// doubt is a sentence about what no other house in reach has, empty where all is elsewhere.
+func (b Brief) doubt(w *words.Words) string {
+	if len(b.Doubtful) == 0 {
+		return ""
+	}
+	return " " + w.Say("brief.doubtful", "spaces", strings.Join(b.Doubtful, ", "))
 }

@@ -79,7 +79,8 @@ type Circle struct {
 	Boxes     []BoxFacts   // active ones
 	Spaces    []SpaceFacts // the circle's own records first
 	Petitions []Petition
-	Drill     *Drill // the last one; nil: none
+	Stolen    []Theft // boxes that were marked as stolen
+	Drill     *Drill  // the last one; nil: none
 	// AwaySince is when a house went away that the diary knows to be away, by its name.
 	AwaySince map[string]time.Time
 }
@@ -110,9 +111,16 @@ type SpaceFacts struct {
 	Copies int    // wanted
 }
 
+// Theft is a box that was marked as stolen.
+type Theft struct {
+	Box, House string
+	Since      time.Time // by the clock of the box where a keeper said so
+}
+
 // Petition is a box that is said to be gone, while further keepers must agree.
 type Petition struct {
 	Box         string
+	Stolen      bool   // it is said to be stolen
 	Replacement string // name of the box that takes its place; may be empty
 	Needs       int
 	Since       time.Time
@@ -151,6 +159,12 @@ func ReadCircle(v directory.View) (Circle, error) {
 			c.Petitions = append(c.Petitions, one)
 		}
 	}
+	for _, b := range r.Boxes() {
+		if b.Status == roster.StatusStolen {
+			h, _ := r.House(b.House)
+			c.Stolen = append(c.Stolen, Theft{Box: b.Name, House: h.Name, Since: time.UnixMilli(b.Until)})
+		}
+	}
 	rows := v.Diary(directory.MaxDiary)
 	c.Drill, c.AwaySince = lastDrill(rows), awaySince(rows)
 	return c, v.Err()
@@ -167,7 +181,7 @@ func readPetition(r *roster.State, p directory.Petition) (Petition, bool) {
 	}
 	lost, _ := r.Box(body.Box)
 	fresh, _ := r.Box(body.Replacement)
-	return Petition{Box: lost.Name, Replacement: fresh.Name, Needs: missing, Since: time.UnixMilli(p.Since)}, true
+	return Petition{Box: lost.Name, Stolen: p.Change.Kind == roster.Stolen, Replacement: fresh.Name, Needs: missing, Since: time.UnixMilli(p.Since)}, true
 }
 
 func personName(v directory.View, id ident.AccountID) string {

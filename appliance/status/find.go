@@ -206,9 +206,29 @@ func findPetitions(s *scene) (list []finding) {
 		if p.Replacement != "" {
 			replacement = " " + s.Words.Say("and-takes-place", "box", p.Replacement)
 		}
-		f := about("box", p.Box, "replacement", replacement, "needs", s.Words.Say("more-keepers", "n", p.Needs, "number", words.Capital(s.Words.Number(p.Needs))),
+		fate := s.Words.Say("fate-gone")
+		if p.Stolen {
+			fate = s.Words.Say("fate-stolen")
+		}
+		f := about("box", p.Box, "fate", fate, "replacement", replacement, "needs", s.Words.Say("more-keepers", "n", p.Needs, "number", words.Capital(s.Words.Number(p.Needs))),
 			"since", s.Words.ShortDate(p.Since.In(s.Now.Location())))
 		f.since = p.Since
+		list = append(list, f)
+	}
+	return list
+}
+
+// stolenTold is for how long a stolen box is spoken of.
+const stolenTold = 30 * 24 * time.Hour
+
+// findStolen says of a stolen box what whoever has it can do, and what is left to do.
+func findStolen(s *scene) (list []finding) {
+	for _, t := range s.Circle.Stolen {
+		if s.Now.Sub(t.Since) >= stolenTold {
+			continue
+		}
+		f := about("place", placeWords(s.Words, t.Box, t.House), "since", s.Words.ShortDate(t.Since.In(s.Now.Location())))
+		f.since = t.Since
 		list = append(list, f)
 	}
 	return list

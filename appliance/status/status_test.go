@@ -182,6 +182,9 @@ func faultScenes() map[Code]Facts {
 	low.Disk = Disk{Total: 32e9, Free: 2e9}
 	clock.Boxes[2].Time += (26 * time.Hour).Milliseconds()
 	gone.Circle.Petitions = []Petition{{Box: "box 2", Replacement: "box 3", Needs: 1, Since: noon.Add(-50 * time.Hour)}}
+	stolen := whole(3)
+	stolen.Circle.Stolen = []Theft{{Box: "box 4", House: "Quay", Since: noon.Add(-50 * time.Hour)}}
+	f[CodeStolen] = stolen
 	outside.Outside = false
 	for code, facts := range machineScenes() {
 		f[code] = facts
@@ -250,6 +253,26 @@ func TestWordsForPeople(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAStolenBoxIsToldOfForAMonth: a circle without it is safe all the same; and a box that
+// is only said to be stolen is not called gone.
+func TestAStolenBoxIsToldOfForAMonth(t *testing.T) {
+	f := whole(3)
+	f.Circle.Stolen = []Theft{{Box: "Quay", House: "Quay", Since: noon.Add(-29 * 24 * time.Hour)}}
+	r := Build(f)
+	if r.Safe != Yes || len(r.Faults) != 1 || !strings.HasPrefix(r.Faults[0].What, "Quay was marked as stolen on 14 Oct.") {
+		t.Errorf("safe %s, faults %+v", r.Safe, r.Faults)
+	}
+	f.Now = noon.Add(24 * time.Hour)
+	if got := Build(f).Faults; len(got) != 0 {
+		t.Errorf("after a month: %+v", got)
+	}
+	f = whole(3)
+	f.Circle.Petitions = []Petition{{Box: "box 2", Stolen: true, Needs: 1, Since: noon}}
+	if what := Build(f).Faults[0].What; !strings.Contains(what, "that box 2 was stolen. One more keeper") {
+		t.Errorf("%q", what)
 	}
 }
 

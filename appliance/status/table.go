@@ -37,6 +37,7 @@ const (
 	CodeDrill          Code = "drill-failed"
 	CodeSilent         Code = "house-silent"
 	CodeSameHouse      Code = "same-house"
+	CodeStolen         Code = "box-stolen"
 
 	// The machine that the box runs on.
 	CodeDiskReadOnly Code = "disk-read-only"
@@ -95,6 +96,7 @@ func cares() []row {
 
 func notes() []row {
 	return []row{
+		{code: CodeStolen, weight: Note, find: findStolen},
 		{code: CodeSameHouse, weight: Note, find: findSameHouse},
 		{code: CodeFewHouses, weight: Note, find: findFewHouses},
 		{code: CodeMended, weight: Note, find: findMended},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"redhen/provision/pair"
+	"redhen/provision/roster"
 )
 
 var linkText = regexp.MustCompile(`http://[^<"]+/welcome/[a-z0-9]+`)
@@ -136,6 +137,35 @@ func TestGone(t *testing.T) {
 	}
 	if b.get("/circle/gone?box=Mabel"); b.path != "/circle" {
 		t.Errorf("this box: at %s", b.path)
+	}
+}
+
+// TestStolen: the page says what a thief can do before and after, and a box that is in
+// reach, or gone already, may turn out to be stolen.
+func TestStolen(t *testing.T) {
+	w, b := ada(t)
+	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	body, _ := b.get("/circle/gone?box=Olive")
+	has(t, body, "What happened to it?", "say so even while it is in reach", "Whoever has it can read what it kept", "They cannot get in elsewhere with it")
+	body, _ = b.post("/circle/gone", "box", "Olive", "fate", "stolen", "confirm", "Oak Street", "password", "wrong")
+	has(t, body, "do not belong together", `value="stolen" aria-describedby="h-fate" checked`)
+	body, _ = b.post("/circle/gone", "box", "Olive", "fate", "stolen", "confirm", "Oak Street", "password", password)
+	has(t, body, "Olive is shut out of the circle for good.", "Olive at Oak Street was marked as stolen on", `href="/me"`)
+	w.admit(3, "Hill Farm", "Hilda", "cleo", "Cleo Hill")
+	b.post("/circle/gone", "box", "Hilda", "fate", "burnt", "confirm", "Hill Farm", "password", password)
+	if h, _ := w.Roster().Box(boxKey(3).BoxID()); h.Status != roster.StatusGone {
+		t.Errorf("Hilda is %v", h.Status)
+	}
+	body, _ = b.get("/circle/gone?box=Hilda")
+	has(t, body, "Was Hilda stolen?", "Hilda at Hill Farm is in the circle no more.", "Whoever has it can read what it kept")
+	b.post("/circle/gone", "box", "Hilda", "confirm", "Hill Farm", "password", password)
+	for _, n := range []int{2, 3} {
+		if box, _ := w.Roster().Box(boxKey(n).BoxID()); box.Status != roster.StatusStolen {
+			t.Errorf("%s is %v", box.Name, box.Status)
+		}
+	}
+	if b.get("/circle/gone?box=Olive"); b.path != "/circle" {
+		t.Errorf("of a stolen one, more can be said at %s", b.path)
 	}
 }
 

@@ -17,7 +17,7 @@ func (a *app) goneCommand() *cobra.Command {
 	var g api.Gone
 	cmd := &cobra.Command{
 		Use: "gone BOX", Short: "Say that a box is lost for good (a keeper's password on the input)", Args: cobra.ExactArgs(1),
-		Long: "Say that a box is lost for good. The circle then brings its copies to other houses.\nThat box may hold writes that nobody else has: what was answered \"kept in 1 house\" there is lost with it.",
+		Long: "Say that a box is lost for good. The circle then brings its copies to other houses.\nThat box may hold writes that nobody else has: what was answered \"kept in 1 house\" there is lost with it.\nWith --stolen it never comes back: what people had opened there ends, and the secrets that it knew are changed.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := need(cmd, "keeper"); err != nil {
 				return err
@@ -26,9 +26,14 @@ func (a *app) goneCommand() *cobra.Command {
 			return a.gone(cmd.Context(), g)
 		},
 	}
+	goneFlags(cmd, &g)
+	return cmd
+}
+
+func goneFlags(cmd *cobra.Command, g *api.Gone) {
 	cmd.Flags().StringVar(&g.Keeper, "keeper", "", "login name of the keeper who says so")
 	cmd.Flags().StringVar(&g.Confirm, "confirm", "", "the name of the house where that box stands (else it is asked for)")
-	return cmd
+	cmd.Flags().BoolVar(&g.Stolen, "stolen", false, "it was stolen, or somebody has it who should not: never let it in again")
 }
 
 func (a *app) replaceCommand() *cobra.Command {
@@ -43,8 +48,7 @@ func (a *app) replaceCommand() *cobra.Command {
 			return a.gone(cmd.Context(), g)
 		},
 	}
-	cmd.Flags().StringVar(&g.Keeper, "keeper", "", "login name of the keeper who says so")
-	cmd.Flags().StringVar(&g.Confirm, "confirm", "", "the name of the house where that box stands (else it is asked for)")
+	goneFlags(cmd, &g)
 	return cmd
 }
 
@@ -65,6 +69,8 @@ func (a *app) gone(ctx context.Context, g api.Gone) (err error) {
 		return a.done("Noted. One more keeper has to say the same before it counts.")
 	case agreed.More > 1:
 		return a.done("Noted. %d more keepers have to say the same before it counts.", agreed.More)
+	case g.Stolen:
+		return a.done("%s is shut out of the circle for good. redhen status tells what whoever has it can do, and what is left to do.", g.Box)
 	case g.Replacement != "":
 		return a.done("%s is out of the circle, and %s takes its place. redhen status tells how far the copies are.", g.Box, g.Replacement)
 	}
@@ -74,7 +80,7 @@ func (a *app) gone(ctx context.Context, g api.Gone) (err error) {
 // confirmGone shows what is known and what may be lost, and returns the name of the
 // house that the person typed.
 func (a *app) confirmGone(ctx context.Context, g api.Gone) (string, error) {
-	brief, err := a.box().GoneBrief(ctx, g.Box)
+	brief, err := a.box().GoneBrief(ctx, g.Box, g.Stolen)
 	if err != nil {
 		return "", err
 	}

@@ -122,6 +122,28 @@ func TestAdmitNeedsTheAccountThatTheJoinerSigned(t *testing.T) {
 	c.want(Refused, m[0], Command{Admit: &Admit{Change: c.admission(m[0], forged)}})
 }
 
+// A stolen box admits nobody, not by an admission that it signed before, nor with one that
+// another box proposes; nor is it admitted again.
+func TestAStolenBoxAdmitsNobody(t *testing.T) {
+	c, m := founded(t, 3)
+	early := c.admit(m[2], newMember(t, 4))
+	r := c.view().Roster()
+	b, _ := r.Box(m[2].id())
+	body := roster.GoneBody{Circle: r.Circle(), Box: b.ID, Rev: b.Rev, Time: 9}
+	c.want(Done, m[0], Command{Roster: &RosterChange{roster.NewStolen(body, m[0].keeper, m[1].keeper)}})
+	c.want(Stranger, m[2], early)
+	c.want(Refused, m[0], early)
+	b, _ = c.view().Roster().Box(m[2].id())
+	again := roster.NewAdmit(roster.AdmitBody{
+		Circle: r.Circle(), Inviter: m[0].id(), Box: m[2].id(), Rev: b.Rev, BoxName: "back",
+		House: m[2].house, Keeper: m[2].account, KeeperKey: m[2].keeper.Public(), Time: 10,
+	}, m[0].box, m[2].box)
+	c.want(Refused, m[0], Command{Admit: &Admit{Change: again}})
+	if n := len(c.view().Roster().Members()); n != 2 {
+		t.Errorf("%d members", n)
+	}
+}
+
 func TestAReturningBoxGetsANewReplicaID(t *testing.T) {
 	c, m := founded(t, 2)
 	c.want(Done, m[0], Command{Roster: &RosterChange{c.gone(m[1], m[0])}})

@@ -23,10 +23,12 @@ var Templates embed.FS
 // password; *circle.Circle does it.
 type Losses interface {
 	// Lost finds a box, and how many keepers must say that it is gone.
-	Lost(box string) (circle.Lost, error)
-	// Gone and Replace return how many more keepers must say so.
+	Lost(box string, stolen bool) (circle.Lost, error)
+	// Gone, Replace and Stolen return how many more keepers must say so.
 	Gone(ctx context.Context, box, keeper, password string) (more int, err error)
 	Replace(ctx context.Context, old, replacement, keeper, password string) (more int, err error)
+	// Stolen is either, for a box in wrong hands; replacement may be empty.
+	Stolen(ctx context.Context, box, replacement, keeper, password string) (more int, err error)
 	// TakeOver has the circle go on from this box without houses.
 	TakeOver(ctx context.Context, houses []string, keeper, password string) error
 	// KeeperKey opens a keeper's key, with which they sign.

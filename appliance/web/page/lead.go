@@ -17,6 +17,7 @@ func leads() map[status.Code]Lead {
 		status.CodeApart:         {"/circle", "go.circle"},
 		status.CodePetition:      {"/circle", "go.circle"},
 		status.CodeDrill:         {"/circle/drill", "go.drill"},
+		status.CodeStolen:        {"/me", "go.me"},
 		status.CodeWifi:          {"/wifi", "go.wifi"},
 		status.CodeSameHouse:     {"/box/care", "go.same"},
 		status.CodeNameStolen:    {"/circle/name", "go.name"},
