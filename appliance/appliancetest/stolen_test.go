@@ -122,12 +122,19 @@ func TestABoxIsStolen(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := c.hill.Circle().InviteAccount(ctx, "", "eve", ""); err == nil {
+		carl, err := c.hill.Circle().Account("carl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.hill.Circle().AddAccount(ctx, carl.ID, appliancetest.PersonOf("eve")); err == nil {
 			t.Error("it still decides something")
 		}
 		time.Sleep(10 * time.Minute) // it looks for its way home
 		if member(t, c.oak, hill) {
 			t.Error("it is back")
+		}
+		if _, err := c.oak.Circle().Account("eve"); err == nil {
+			t.Error("it let somebody in")
 		}
 		if opens(c.hill, "test/next") || !opens(c.mill, "test/next") {
 			t.Error("it opens what was sealed since, or mill does not")
