@@ -315,6 +315,7 @@ func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	for _, hd := range now {
 		install(hd)
 	}
+	h.guests.serving.Store(true)
 }
 
 // enter counts a goroutine that libp2p made, so that Run waits for it too. It
