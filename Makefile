@@ -35,7 +35,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod
 # whatever tests leave out when they are -short, take too long under the race detector. Random circles are the simulation's, below.
 CLIENTS := cmd/redhen/clients cmd/redhen/phone cmd/redhen/nat cmd/redhen/name cmd/redhen/levels
 UNRACED := provision/p2ptest provision/qr provision/roster raftnode/catalog appliance/appliancetest
-BOTH    := raftnode raftnode/garbage raftnode/journal raftnode/manifest raftnode/raftlog
+BOTH    := appliance/ingress raftnode raftnode/garbage raftnode/journal raftnode/manifest raftnode/raftlog
 unit: ## all packages, under the race detector; but for those whose clients are other programs
 	$(GO) test -race -short -skip '^TestRandom' -timeout 15m $$($(GO) list $(PKGS) | grep -v $(foreach p,$(CLIENTS) $(UNRACED),-e '/$(p)$$'))
 	$(GO) test -timeout 10m -skip '^TestRandom' $(addprefix ./,$(UNRACED) $(BOTH))

@@ -255,6 +255,7 @@ func (a *Appliance) openPeople() (err error) {
 		a.air = &air{Appliance: a, begun: time.Now()}
 	}
 	a.host.UseRelays(a.cfg.Relays, a.circle.Chain)
+	a.host.BringVisitors(a.visitorNames)
 	a.home = home.New(home.Config{Key: a.key, Dir: a.cfg.Dir, Host: a.host, Node: a.node, Ahead: a.circle.Ahead, Logger: a.log})
 	a.watch, err = status.New(status.Config{
 		Box: a.key.BoxID(), Node: a.node, Links: a.host.Links, Logger: a.log,

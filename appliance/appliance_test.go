@@ -31,9 +31,13 @@ func config(dir string) Config {
 }
 
 // runBox runs a box until the test ends.
-func runBox(t *testing.T, dir string) *box {
+func runBox(t *testing.T, dir string, change ...func(*Config)) *box {
 	t.Helper()
-	a, err := Open(config(dir))
+	cfg := config(dir)
+	for _, c := range change {
+		c(&cfg)
+	}
+	a, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

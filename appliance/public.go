@@ -107,6 +107,14 @@ func (a *Appliance) servesPublicly(name string, acme bool) bool {
 	return acme || servesHere(a.cfg.Dir) && a.public.certs.Has(name)
 }
 
+// visitorNames are those by which relays may bring visitors here.
+func (a *Appliance) visitorNames() []string {
+	if !servesHere(a.cfg.Dir) {
+		return nil
+	}
+	return a.public.domain.Names()
+}
+
 // routePublic says who serves a name: the house it names, then this box, then the others, the
 // nearest first.
 func (a *Appliance) routePublic(name string) ingress.Route {

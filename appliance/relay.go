@@ -26,6 +26,8 @@ type RelayConfig struct {
 	Circles []ident.CircleID // which its operator allows
 	Daily   int64            // bytes passed on for each circle in a day; 0 = no bound
 	Metrics string           // where Prometheus finds figures, "host:port"; "" = nowhere
+	HTTPS   string           // where visitors come in, "host:port"; "" = nowhere
+	HTTP    string           // where visitors are led from to HTTPS, "host:port"; "" = nowhere
 	Logger  *slog.Logger     // nil = none
 }
 
@@ -34,6 +36,7 @@ type Relay struct {
 	cfg     RelayConfig
 	host    *p2p.Host
 	metrics net.Listener
+	visits  relayDoor
 	unlock  func()
 }
 
@@ -41,6 +44,9 @@ type Relay struct {
 func OpenRelay(cfg RelayConfig) (*Relay, error) {
 	if cfg.Dir == "" || len(cfg.Circles) == 0 {
 		return nil, errors.New("a relay needs a state directory and a circle")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	unlock, err := lock(cfg.Dir)
 	if err != nil {
@@ -66,9 +72,11 @@ func (r *Relay) open() error {
 		return err
 	}
 	if r.cfg.Metrics != "" {
-		r.metrics, err = net.Listen("tcp", r.cfg.Metrics)
+		if r.metrics, err = net.Listen("tcp", r.cfg.Metrics); err != nil {
+			return err
+		}
 	}
-	return err
+	return r.openVisits(key)
 }
 
 // Name returns what boxes call the relay, and the port where it listens.
@@ -90,6 +98,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	r.serveVisits(ctx, group)
 	return group.Wait()
 }
 
@@ -97,6 +106,10 @@ func (r *Relay) close() {
 	if r.host != nil {
 		r.host.Close()
 	}
+	if r.metrics != nil {
+		r.metrics.Close()
+	}
+	r.visits.close()
 	r.unlock()
 }
 

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"redhen/provision/ident"
@@ -28,6 +29,21 @@ func (n *Node) SettleAgain(ctx context.Context, shard ident.ShardID, w catalog.W
 	}
 	res, err := n.settle(ctx, shard, writeKey(w.ID), entry{Kind: entryWrite, Body: body})
 	return res.write, err
+}
+
+// SettleHeld has a write committed by the word that its bytes are at the first boxes of
+// the voters, and returns in how many houses it is kept by that.
+func (n *Node) SettleHeld(ctx context.Context, shard ident.ShardID, w catalog.Write, at int) (int, error) {
+	body, err := catalog.EncodeWrite(w)
+	if err != nil {
+		return 0, err
+	}
+	voters := n.replica(shard).members.Load().voters()
+	res, err := n.settle(ctx, shard, writeKey(w.ID), entry{Kind: entryWrite, Body: body, Holders: voters[:at]})
+	if err == nil && res.write.Status != catalog.Done {
+		err = fmt.Errorf("%v", res.write.Status)
+	}
+	return res.kept, err
 }
 
 // Pause stops the loop for a while, as if the whole box had been put to sleep.

@@ -14,6 +14,7 @@ import (
 	"redhen/provision/ident"
 	"redhen/provision/wire"
 	"redhen/raftnode/kv"
+	"redhen/raftnode/manifest"
 )
 
 // maxReplicas bounds the replicas of one shard.
@@ -161,6 +162,11 @@ func (m members) at(is func(ident.BoxID) bool) (ids []ident.ReplicaID) {
 		}
 	}
 	return ids
+}
+
+// haveBytes reports whether a majority of the voters has the chunks of a content.
+func (m members) haveBytes(c *manifest.Content, holders []ident.ReplicaID) bool {
+	return c == nil || len(c.Chunks) == 0 || m.heldByMajority(holders)
 }
 
 // keptIn returns the number of different houses that any majority of the voters

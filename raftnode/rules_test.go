@@ -1,6 +1,7 @@
 package raftnode_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -133,6 +134,25 @@ func TestARepeatedWriteIsAppliedOnce(t *testing.T) {
 		}
 		if _, err := a.Stat(ctx, space, "once"); !errors.Is(err, catalog.ErrNotFound) {
 			t.Errorf("it took effect again: %v", err)
+		}
+	})
+}
+
+// TestAWriteDecidedBeforeIsKeptWhereItsBytesAre: who offers it again is not told of more
+// houses than have its bytes, however many vote by now.
+func TestAWriteDecidedBeforeIsKeptWhereItsBytesAre(t *testing.T) {
+	inThree(t, raftnodetest.Config{}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
+		a := c.Box("a")
+		wait(t, ctx, "settled", func() (bool, error) { return c.Settled(ctx, space) })
+		op, err := a.PutOp(ctx, space, "film", bytes.Repeat([]byte("cluck "), 50_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := catalog.Write{ID: catalog.WriteID{Box: a.Key.BoxID(), Inc: 5, Seq: 1}, Op: op, Author: a.Account}
+		for _, tt := range []struct{ at, want int }{{3, 2}, {1, 1}, {0, 1}, {2, 2}} {
+			if kept, err := a.Node.SettleHeld(ctx, space, w, tt.at); err != nil || kept != tt.want {
+				t.Errorf("bytes at %d boxes: kept in %d houses, %v; want %d", tt.at, kept, err, tt.want)
+			}
 		}
 	})
 }

@@ -46,6 +46,9 @@ func (r result) again() bool {
 func (r result) decided() bool { return !r.again() && r.write.Status != catalog.Stale }
 
 // applyBody applies one entry to the state.
+//
+// A write that is offered again may have been decided when fewer replicas voted, and
+// those that vote since may owe its bytes still: then one house is all it is sure of.
 func (r *replica) applyBody(tx kv.Writer, index uint64, e entry) (result, error) {
 	m := r.members.Load()
 	kept := m.keptIn(r.n.houseOf)
@@ -58,6 +61,9 @@ func (r *replica) applyBody(tx kv.Writer, index uint64, e entry) (result, error)
 		out, err := catalog.Apply(tx, index, w, func() bool { return m.heldByMajority(e.Holders) })
 		if err == nil && (result{write: out}).decided() { // the bytes of a refused one are kept, too
 			r.debt.expect(index, w.Op.Content, boxesOf(m, e.Holders))
+		}
+		if out.Index != index && !m.haveBytes(w.Op.Content, e.Holders) {
+			kept = min(kept, 1)
 		}
 		return result{key: writeKey(w.ID), write: out, kept: kept}, err
 	case e.Kind == entryCommand && r.shard == ident.CircleShard:

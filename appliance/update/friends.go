@@ -82,6 +82,8 @@ func (u *Updater) serve(s p2p.Stream) error {
 // Offer is the release that runs, where its file is kept and it is confirmed; zero and
 // false otherwise.
 func (u *Updater) Offer() (Offer, bool) {
+	u.offering.Lock() // whoever asks first says since when it counts
+	defer u.offering.Unlock()
 	o, ok := u.shelf.offer(u.cfg.Running)
 	if trial, err := u.cfg.Loader.OnTrial(); !ok || err != nil || trial {
 		return Offer{}, false

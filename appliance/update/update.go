@@ -72,10 +72,11 @@ type Config struct {
 
 // Updater installs updates. It is safe for concurrent use.
 type Updater struct {
-	cfg     Config
-	shelf   shelf
-	busy    sync.Mutex    // held while one is installed
-	restart chan struct{} // one is installed; of room for one
+	cfg      Config
+	shelf    shelf
+	busy     sync.Mutex    // held while one is installed
+	offering sync.Mutex    // guards the shelf's offer
+	restart  chan struct{} // one is installed; of room for one
 }
 
 // New returns an Updater.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"regexp"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +21,7 @@ type relayFlags struct {
 	allow           []string
 	p2p, dailyGB    int
 	listen, metrics string
+	https, http     string
 }
 
 func (a *app) relayCommand() *cobra.Command {
@@ -28,6 +32,8 @@ func (a *app) relayCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&f.p2p, "p2p", appliance.DefaultP2P, "TCP and UDP port for the boxes (0 = any free one)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "the one IP address for the boxes (default all)")
+	cmd.Flags().StringVar(&f.https, "https", autoHTTPS, `where visitors of the circles come in, host:port ("" = nowhere; auto = port 443)`)
+	cmd.Flags().StringVar(&f.http, "http", autoHTTPS, `where visitors are led to --https from, host:port ("" = nowhere; auto = port 80 beside port 443)`)
 	f.addTo(cmd)
 	return cmd
 }
@@ -65,7 +71,23 @@ func (f relayFlags) config(dir string, errs io.Writer) (appliance.RelayConfig, e
 		}
 		cfg.Listen = ip
 	}
+	cfg.HTTPS, cfg.HTTP = f.doors()
 	return cfg, nil
+}
+
+// doors are where visitors come in and where they are led there from.
+func (f relayFlags) doors() (https, http string) {
+	https, http = f.https, f.http
+	if https == autoHTTPS {
+		https = net.JoinHostPort(f.listen, "443")
+	}
+	if http != autoHTTPS {
+		return https, http
+	}
+	if host, port, err := net.SplitHostPort(https); err == nil && port == "443" {
+		return https, net.JoinHostPort(host, "80")
+	}
+	return https, ""
 }
 
 func (a *app) runRelay(ctx context.Context, f relayFlags) error {
@@ -78,12 +100,35 @@ func (a *app) runRelay(ctx context.Context, f relayFlags) error {
 		return openWords(err, runFlags{p2p: f.p2p, http: f.metrics})
 	}
 	name, port := r.Name()
-	about := map[string]any{"name": name, "port": port}
+	visitors, closed := r.Visitors()
+	about := map[string]any{"name": name, "port": port, "visitors": visitors, "closed": closedWords(closed)}
 	err = a.show(about, func(w io.Writer) {
 		fmt.Fprintf(w, "This relay reads nothing of what it passes on. On one box of each circle, with this server's address for ADDRESS:\n    redhen run --relay %s@ADDRESS:%d\n", name, port)
+		if visitors != "" {
+			fmt.Fprintf(w, "Visitors of the circles' public names come in at %s.\n", visitors)
+		}
+		for _, sentence := range closedWords(closed) {
+			fmt.Fprintln(w, sentence)
+		}
 	})
 	if err != nil {
 		return err
 	}
 	return r.Run(ctx)
+}
+
+// closedWords say why doors for visitors are closed, and what would open them.
+func closedWords(closed []appliance.ClosedDoor) []string {
+	sentences := []string{}
+	for _, c := range closed {
+		why, do := c.Err.Error(), "To change that, mend this"
+		switch {
+		case errors.Is(c.Err, syscall.EADDRINUSE):
+			why, do = "another program uses it", "To change that, end the other program"
+		case errors.Is(c.Err, syscall.EACCES), errors.Is(c.Err, syscall.EPERM):
+			why, do = "the system does not let this program use it", "To change that, have systemd run the relay (redhen install --relay)"
+		}
+		sentences = append(sentences, fmt.Sprintf("No visitors come in at %s: %s. The relay passes on what boxes send each other all the same. %s, and start the relay again.", c.At, why, do))
+	}
+	return sentences
 }

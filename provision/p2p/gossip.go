@@ -30,7 +30,7 @@ func (h *Host) gossip(ctx context.Context, l *link, c network.Conn) time.Duratio
 	}
 	l.told = time.Now()
 	if err := h.sendBook(ctx, l.box, records); err != nil {
-		return settle // not a member there yet, or a bad path, which beats find out
+		return minRedial // not a member there yet, or a bad path, which beats find out
 	}
 	l.sent = next
 	return lookAgain

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -29,6 +30,7 @@ type guests struct {
 	rent       *rental.Rental                               // nil: this is no relay that is rented
 	doors      func(member ident.BoxID, now time.Time) bool // is that member's door open?
 	turnedAway func(ident.BoxID)                            // hears of those who came and were refused
+	serving    atomic.Bool                                  // the handlers are in place
 
 	mu       sync.Mutex
 	members  map[ident.BoxID]bool
@@ -128,8 +130,12 @@ func (g *guests) InterceptPeerDial(p peer.ID) bool {
 // InterceptAddrDial judges as InterceptPeerDial does.
 func (g *guests) InterceptAddrDial(p peer.ID, _ ma.Multiaddr) bool { return g.InterceptPeerDial(p) }
 
-// InterceptAccept refuses before the handshake when nobody at all is expected.
+// InterceptAccept refuses before the handshake when nobody at all is expected, and as
+// long as there is nothing to meet: who came then would find no protocol.
 func (g *guests) InterceptAccept(network.ConnMultiaddrs) bool {
+	if !g.serving.Load() {
+		return false
+	}
 	g.mu.Lock()
 	somebody := len(g.members)+len(g.departed)+len(g.partners) > 0
 	g.mu.Unlock()

@@ -193,7 +193,7 @@ func New(cfg Config) (*Host, error) {
 		outside:   make(chan struct{}, 1),
 	}
 	h.guests, h.rung = newGuests(h.self), newRung(cfg.Strangers)
-	h.rents = rents{held: map[addrbook.Rented]time.Time{}, next: map[addrbook.Rented]time.Time{}, news: make(chan struct{}, 1)}
+	h.rents = rents{held: map[addrbook.Rented]time.Time{}, next: map[addrbook.Rented]time.Time{}, told: map[addrbook.Rented]string{}, news: make(chan struct{}, 1)}
 	if cfg.RelayFor != nil {
 		h.guests.rent = rental.New(cfg.RelayFor, cfg.RelayDaily)
 	}
@@ -286,6 +286,7 @@ func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	if h.cfg.RelayFor != nil {
 		h.Handle(beatProtocol, tenants, h.answerBeats)
 		h.Handle(chainProtocol, all, h.readChain)
+		h.Handle(namesProtocol, tenants, h.readNames)
 	}
 	install := func(hd handler) {
 		h.h.SetStreamHandler(protocol.ID(hd.protocol), func(s network.Stream) {
@@ -314,6 +315,7 @@ func (h *Host) serve(ctx context.Context, wg *sync.WaitGroup) {
 	for _, hd := range now {
 		install(hd)
 	}
+	h.guests.serving.Store(true)
 }
 
 // enter counts a goroutine that libp2p made, so that Run waits for it too. It
@@ -341,10 +343,17 @@ func (h *Host) Open(ctx context.Context, to ident.BoxID, proto string) (Stream, 
 	if state, _ := h.stateOf(p); state == None && (h.guests.member(to) || h.h.Network().Connectedness(p) == network.NotConnected) {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), ErrNoLink)
 	}
+	tenant := h.guests.rent.Tenant(to)
+	if tenant && h.guests.rent.Spent(to, time.Now()) {
+		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), errSpent)
+	}
 	ctx = network.WithNoDial(network.WithAllowLimitedConn(ctx, proto), proto)
 	s, err := h.h.NewStream(ctx, p, protocol.ID(proto))
 	if err != nil {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), err)
+	}
+	if tenant {
+		return metered{s, h.guests.rent, to}, nil
 	}
 	return s, nil
 }

@@ -1,7 +1,9 @@
 package p2p
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/metrics"
@@ -22,7 +24,9 @@ import (
 // showing the circle's chain of signed changes, which proves itself.
 const (
 	chainProtocol = "/redhen/chain/1"
+	namesProtocol = "/redhen/names/1"
 	maxChain      = wire.MaxFrame
+	maxNames      = rental.MaxNames * 256 // bytes
 	chainPatience = 20 * time.Second
 	unknownStays  = 15 * time.Second // who has not shown a chain by then has no business here
 )
@@ -64,6 +68,66 @@ func (h *Host) readChain(_ context.Context, from ident.BoxID, s Stream) {
 		h.log.Info("chain refused", "box", from.Short(), "err", err)
 	}
 	wire.Write(s, chainAnswer{Known: err == nil && r.Tenant(from)})
+}
+
+type namesAnswer struct {
+	OK bool `cbor:"1,keyasint"`
+}
+
+// readNames serves a box that says by which names visitors may ask for it.
+func (h *Host) readNames(_ context.Context, from ident.BoxID, s Stream) {
+	s.SetDeadline(time.Now().Add(chainPatience))
+	var names []string
+	err := wire.Read(s, maxNames, &names)
+	if err == nil {
+		err = h.guests.rent.Name(from, names, time.Now())
+	}
+	if err != nil {
+		h.log.Info("names refused", "box", from.Short(), "err", err)
+	}
+	wire.Write(s, namesAnswer{OK: err == nil})
+}
+
+// Serving returns, for a relay, the boxes that serve visitors who ask for a name and are
+// connected; known: a box said that it serves the name.
+func (h *Host) Serving(name string) (boxes []ident.BoxID, known bool) {
+	all := h.guests.rent.Serving(name, time.Now())
+	for _, b := range all {
+		if h.h.Network().Connectedness(mustPeer(b)) == network.Connected {
+			boxes = append(boxes, b)
+		}
+	}
+	return boxes, len(all) > 0
+}
+
+// errSpent says that a circle has used up its day at a relay.
+var errSpent = errors.New("the circle has used up its day")
+
+// metered is a stream from a relay to a box. What it brings for visitors counts as what
+// boxes send each other does, and ends with the circle's day.
+type metered struct {
+	Stream
+	rent *rental.Rental
+	box  ident.BoxID
+}
+
+func (m metered) Read(b []byte) (int, error) {
+	n, err := m.Stream.Read(b)
+	return n, cmp.Or(err, m.count(n))
+}
+
+func (m metered) Write(b []byte) (int, error) {
+	n, err := m.Stream.Write(b)
+	return n, cmp.Or(err, m.count(n))
+}
+
+func (m metered) count(n int) error {
+	now := time.Now()
+	m.rent.Passed(m.box, int64(n), now)
+	if m.rent.Spent(m.box, now) {
+		return errSpent
+	}
+	return nil
 }
 
 // turnOut ends the connections of those who have not shown a chain, and what passes for

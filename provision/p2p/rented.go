@@ -29,9 +29,11 @@ const (
 type rents struct {
 	own   []addrbook.Rented
 	chain func() [][]byte // of the circle, as roster encodes changes; nil = none is shown
+	names func() []string // by which visitors may ask for us; nil = none
 	held  map[addrbook.Rented]time.Time
 	next  map[addrbook.Rented]time.Time
-	news  chan struct{} // capacity 1: there may be another relay, or one is lost
+	told  map[addrbook.Rented]string // the names that a relay has, with newlines between
+	news  chan struct{}              // capacity 1: there may be another relay, or one is lost
 }
 
 // UseRelays has the box be reached through rented relays, which know it by the chain of
@@ -39,6 +41,15 @@ type rents struct {
 func (h *Host) UseRelays(own []addrbook.Rented, chain func() [][]byte) {
 	h.mu.Lock()
 	h.rents.own, h.rents.chain = slices.Clone(own), chain
+	h.mu.Unlock()
+	poke(h.rents.news)
+}
+
+// BringVisitors has the rented relays that take visitors bring us those who ask for one
+// of the names, which may change. names is called while Run runs.
+func (h *Host) BringVisitors(names func() []string) {
+	h.mu.Lock()
+	h.rents.names = names
 	h.mu.Unlock()
 	poke(h.rents.news)
 }
@@ -103,6 +114,7 @@ func (h *Host) tendRented(ctx context.Context, r addrbook.Rented) {
 	if chain != nil && time.Now().After(next) {
 		h.rent(ctx, r, chain())
 	}
+	h.tellNames(ctx, r)
 }
 
 // dropRented forgets a reservation whose connection is lost.
@@ -110,6 +122,7 @@ func (h *Host) dropRented(r addrbook.Rented) {
 	h.mu.Lock()
 	_, held := h.rents.held[r]
 	delete(h.rents.held, r)
+	delete(h.rents.told, r)
 	if held {
 		delete(h.rents.next, r)
 	}
@@ -129,6 +142,7 @@ func (h *Host) rent(ctx context.Context, r addrbook.Rented, chain [][]byte) {
 		h.rents.next[r] = time.Now().Add(rentedAgain)
 		delete(h.rents.held, r)
 	} else {
+		delete(h.rents.told, r) // it forgets names that are not told again
 		h.rents.next[r], h.rents.held[r] = time.Now().Add(reserveAgain), until
 	}
 	h.mu.Unlock()
@@ -166,6 +180,51 @@ func (h *Host) tryRent(ctx context.Context, r addrbook.Rented, chain [][]byte) (
 		return until, err
 	}
 	return res.Expiration, nil
+}
+
+// tellNames says by which names visitors may ask for us, to a relay that takes us and has
+// not heard it. A relay that takes no visitors, or is of an older version, does no harm.
+func (h *Host) tellNames(ctx context.Context, r addrbook.Rented) {
+	h.mu.Lock()
+	names, held := h.rents.names, h.rents.held[r]
+	h.mu.Unlock()
+	if names == nil || held.IsZero() {
+		return
+	}
+	list := names()
+	all := strings.Join(list, "\n")
+	h.mu.Lock()
+	told := h.rents.told[r] == all
+	h.rents.told[r] = all
+	h.mu.Unlock()
+	if told {
+		return
+	}
+	if err := h.tryTellNames(ctx, r, list); err != nil {
+		h.log.Info("relay brings no visitors", "relay", r.Box.Short(), "err", err)
+	}
+}
+
+func (h *Host) tryTellNames(ctx context.Context, r addrbook.Rented, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	s, err := h.h.NewStream(network.WithNoDial(ctx, namesProtocol), mustPeer(r.Box), namesProtocol)
+	if err != nil {
+		return err
+	}
+	defer s.Reset()
+	s.SetDeadline(time.Now().Add(chainPatience))
+	if err := wire.Write(s, append([]string{}, names...)); err != nil { // nil is no list
+		return err
+	}
+	var a namesAnswer
+	if err := wire.Read(s, 16, &a); err != nil {
+		return err
+	}
+	if !a.OK {
+		return rental.ErrBadNames
+	}
+	return nil
 }
 
 // rentedAddrs returns the ways to a box through the rented relays that it names.

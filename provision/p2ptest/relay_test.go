@@ -2,6 +2,7 @@ package p2ptest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -140,6 +141,9 @@ func TestARentedRelayHasADay(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		if a.State(b) != p2p.None || relay.Tenants()[0].Refused == 0 {
 			t.Error("linked beyond the day, or nothing was refused")
+		}
+		if _, err := relay.Open(t.Context(), a.Self(), echoProtocol); err == nil || errors.Is(err, p2p.ErrNoLink) || errors.Is(err, p2p.ErrNotMember) {
+			t.Errorf("a visitor beyond the day: %v", err)
 		}
 	})
 }

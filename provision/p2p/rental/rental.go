@@ -27,6 +27,7 @@ type Rental struct {
 
 	mu      sync.Mutex // guards all below
 	circles map[ident.CircleID]*tenancy
+	names   map[string]*claim // by which visitors ask
 	reading int
 }
 
@@ -43,7 +44,7 @@ type tenancy struct {
 // New makes the rental of a relay that these circles may use, each for so many bytes a
 // day; 0 = no bound.
 func New(circles []ident.CircleID, daily int64) *Rental {
-	r := &Rental{daily: daily, allowed: map[ident.CircleID]bool{}, circles: map[ident.CircleID]*tenancy{}}
+	r := &Rental{daily: daily, allowed: map[ident.CircleID]bool{}, circles: map[ident.CircleID]*tenancy{}, names: map[string]*claim{}}
 	for _, c := range circles {
 		r.allowed[c] = true
 	}

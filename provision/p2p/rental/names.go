@@ -1,0 +1,100 @@
+package rental
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"redhen/provision/ident"
+)
+
+const (
+	// MaxNames is how many names of the internet a box may say it serves: its circle's,
+	// and one of each house.
+	MaxNames = 128
+	nameLife = time.Hour // a box that still serves says so before
+)
+
+// ErrBadNames says that what a box says it serves are not names, or too many.
+var ErrBadNames = errors.New("not names of the internet")
+
+// claim is a name, the circle that said first that it is theirs, and which of its boxes
+// serve it, until when.
+type claim struct {
+	circle ident.CircleID
+	boxes  map[ident.BoxID]time.Time
+}
+
+// Name notes by which names visitors may ask for a box, in place of those that it named
+// before. A name belongs to the circle that named it first, as long as one of its boxes does.
+func (r *Rental) Name(box ident.BoxID, names []string, now time.Time) error {
+	if len(names) > MaxNames || slices.ContainsFunc(names, func(n string) bool { return !isName(n) }) {
+		return ErrBadNames
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	circle, ok := r.circleOf(box)
+	if !ok {
+		return ErrNotAllowed
+	}
+	for name, c := range r.names {
+		delete(c.boxes, box)
+		maps.DeleteFunc(c.boxes, func(_ ident.BoxID, until time.Time) bool { return now.After(until) })
+		if len(c.boxes) == 0 {
+			delete(r.names, name)
+		}
+	}
+	for _, name := range names {
+		c := r.names[name]
+		if c == nil {
+			c = &claim{circle, map[ident.BoxID]time.Time{}}
+			r.names[name] = c
+		}
+		if c.circle == circle {
+			c.boxes[box] = now.Add(nameLife)
+		}
+	}
+	return nil
+}
+
+// Serving returns the boxes that serve a name, none when nobody said so.
+func (r *Rental) Serving(name string, now time.Time) (boxes []ident.BoxID) {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.names[name]
+	if c == nil {
+		return nil
+	}
+	for box, until := range c.boxes {
+		if now.Before(until) && r.circles[c.circle].roster.Active(box) {
+			boxes = append(boxes, box)
+		}
+	}
+	slices.Sort(boxes)
+	return boxes
+}
+
+// circleOf returns the circle that a box belongs to. Callers hold r.mu.
+func (r *Rental) circleOf(box ident.BoxID) (ident.CircleID, bool) {
+	for id, t := range r.circles {
+		if t.roster.Active(box) {
+			return id, true
+		}
+	}
+	return "", false
+}
+
+// isName reports whether s is a name of the internet in lower case, of two labels or more
+// (RFC 1123 §2.1).
+func isName(s string) bool {
+	labels := strings.Split(s, ".")
+	return len(s) <= 253 && len(labels) > 1 && !slices.ContainsFunc(labels, func(l string) bool {
+		return l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' ||
+			strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-_") != ""
+	})
+}

@@ -1,0 +1,107 @@
+package rental
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"redhen/provision/ident"
+	"redhen/provision/wire"
+)
+
+// Rule: a name leads to the boxes that say they serve it, while they are of the circle
+// that said so first; what a box does not say again is forgotten.
+func TestNamesLeadToTheirCircle(t *testing.T) {
+	a, b, x := keyOf(t, 1), keyOf(t, 2), keyOf(t, 4)
+	s, chain := chainOf(t, a, b)
+	o, other := chainOf(t, x)
+	r := New([]ident.CircleID{s.Circle(), o.Circle()}, 0)
+	now := time.Unix(1_800_000_000, 0)
+	if err := r.Name(a.BoxID(), []string{"hens.test"}, now); !errors.Is(err, ErrNotAllowed) {
+		t.Fatalf("named before its chain was shown: %v", err)
+	}
+	for _, c := range [][][]byte{chain, other} {
+		if err := r.Learn(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say := func(box ident.Key, at time.Time, names ...string) {
+		t.Helper()
+		if err := r.Name(box.BoxID(), names, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(name string, at time.Time, boxes ...ident.BoxID) {
+		t.Helper()
+		slices.Sort(boxes)
+		if got := r.Serving(name, at); !slices.Equal(got, boxes) {
+			t.Errorf("%s: %v, want %v", name, got, boxes)
+		}
+	}
+	say(a, now, "hens.test", "mill.hens.test")
+	say(b, now, "hens.test")
+	say(x, now, "hens.test", "foxes.test")
+	want("hens.test", now, a.BoxID(), b.BoxID())
+	want("mill.hens.test", now, a.BoxID())
+	want("foxes.test", now, x.BoxID())
+	want("nobody.test", now)
+	say(a, now, "hens.test")
+	want("mill.hens.test", now)
+	later := now.Add(nameLife)
+	want("hens.test", later)
+	say(x, later.Add(time.Second), "hens.test") // the first have forgotten it
+	want("hens.test", later.Add(time.Second), x.BoxID())
+}
+
+func TestNamesThatAreNone(t *testing.T) {
+	a := keyOf(t, 1)
+	s, chain := chainOf(t, a)
+	r := New([]ident.CircleID{s.Circle()}, 0)
+	if err := r.Learn(chain); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat(strings.Repeat("a", 63)+".", 4)
+	for _, bad := range []string{"", "hens", "Hens.test", "hens..test", ".test", "hens.test.", "a b.test", "-a.test", "a-.test", "a/b.test", long + "a"} {
+		if err := r.Name(a.BoxID(), []string{"good.test", bad}, time.Now()); !errors.Is(err, ErrBadNames) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	var many []string
+	for i := range MaxNames + 1 {
+		many = append(many, fmt.Sprintf("h%d.test", i))
+	}
+	if err := r.Name(a.BoxID(), many, time.Now()); !errors.Is(err, ErrBadNames) {
+		t.Errorf("%d names: %v", len(many), err)
+	}
+	if len(r.names) != 0 {
+		t.Errorf("kept %d", len(r.names))
+	}
+	if err := r.Name(a.BoxID(), many[1:], time.Now()); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzNames(f *testing.F) {
+	f.Add(wire.MustMarshal([]string{"hens.test"}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var names []string
+		if wire.Unmarshal(b, &names) != nil {
+			return
+		}
+		a := keyOf(t, 1)
+		s, chain := chainOf(t, a)
+		r := New([]ident.CircleID{s.Circle()}, 0)
+		if err := r.Learn(chain); err != nil {
+			t.Fatal(err)
+		}
+		err := r.Name(a.BoxID(), names, time.Unix(1, 0))
+		for _, n := range names {
+			if served := len(r.Serving(n, time.Unix(2, 0))) == 1; served != (err == nil) {
+				t.Errorf("%q: %v", n, err)
+			}
+		}
+	})
+}
