@@ -67,15 +67,18 @@ func (w *sweeper) waitsInAJournal() {
 // waitsInALog has a box that does not lead be slow to apply what it has in its log, longer than the lease
 // lasts that it gave for the bytes.
 func (w *sweeper) waitsInALog() {
-	a, b := leaderOf(w.T, w.ctx, w.c, w.files), w.c.Box("b")
-	if a == b {
-		b = w.c.Box("c")
-	}
+	a := leaderOf(w.T, w.ctx, w.c, w.files)
+	others := slices.DeleteFunc(slices.Clone(w.c.All()), func(o *raftnodetest.Box) bool { return o == a })
+	b, away := others[0], others[1]
 	data := noise(201, 50_000)
 	goOn := sync.OnceFunc(b.Node.StallApply(w.files))
 	defer goOn()
+	w.c.Mesh.Partition([]ident.BoxID{away.Key.BoxID()}) // a write is only brought to as many as decide it
 	mustPut(w.T, w.ctx, a, w.files, "slow", data)
-	until(w.T, w.ctx, "the bytes are there", func() bool { return here(b, chunk.Sum(data)) })
+	w.c.Mesh.Heal()
+	if !here(b, chunk.Sum(data)) {
+		w.Fatal("the bytes are not there")
+	}
 	w.skew.Add(int64(20 * 24 * time.Hour))
 	time.Sleep(sweepWait)
 	if !here(b, chunk.Sum(data)) {
