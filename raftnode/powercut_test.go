@@ -119,7 +119,7 @@ func TestLoadedBox(t *testing.T) {
 	if dir == "" {
 		t.Skip("run by TestPowerCuts")
 	}
-	ctx, end := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, end := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer end()
 	c := raftnodetest.New(t, raftnodetest.Config{Seed: 1, KeepEntries: 16, CutEntries: 48, Dir: dir, OnDisk: true})
 	for _, name := range []string{"a", "b"} {

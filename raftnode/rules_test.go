@@ -221,6 +221,7 @@ func TestOnlyAWholeReplicaIsPromoted(t *testing.T) {
 		waitVoters(t, ctx, c, ident.CircleShard, 2)
 		space := newSpace(t, ctx, c, 2)
 		mustPut(t, ctx, c.Box("a"), space, "large", pattern(5<<20))
+		c.Mesh.SetLinks(transport.Link{Latency: 10 * time.Millisecond}) // nothing comes before the disk is full
 		third, err := c.Add(ctx, "c", "c house")
 		if err != nil {
 			t.Fatal(err)
@@ -373,6 +374,9 @@ func TestALostAnswerToASnapshotIsNoEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		for shardAt(t, ctx, late, space).Applied < 60 {
+			if ctx.Err() != nil {
+				t.Fatal("the snapshot never came")
+			}
 			cut.Store(len(snapshotsOf(c, space)) > 0)
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -505,7 +509,13 @@ func fillOne(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space id
 			t.Fatalf("f%d: kept in %d houses", files, kept)
 		}
 	}
-	until(t, ctx, "another leader", func() bool { return !shardAt(t, ctx, full, space).Leads || !leads })
+	wait(t, ctx, "a leader with room", func() (bool, error) {
+		if !leads {
+			return true, nil
+		}
+		third := c.All()[3-i-slices.Index(c.All(), other)]
+		return c.Led(ctx, space, other.Name, third.Name)
+	})
 	if kept := mustPut(t, ctx, other, space, "meanwhile", []byte("meanwhile")); kept < 2 {
 		t.Errorf("meanwhile: kept in %d houses", kept)
 	}

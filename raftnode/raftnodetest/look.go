@@ -145,6 +145,21 @@ func (c *Circle) Leads(ctx context.Context, shard ident.ShardID, box string) (bo
 	return ok && c.Named(sh.Leader) == box, err
 }
 
+// Led reports whether one of these boxes leads, and all of them know it.
+func (c *Circle) Led(ctx context.Context, shard ident.ShardID, boxes ...string) (bool, error) {
+	shards, err := c.shards(ctx, shard)
+	if err != nil {
+		return false, err
+	}
+	leader := shards[c.Box(boxes[0])].Leader
+	ok := slices.Contains(boxes, c.Named(leader))
+	for _, name := range boxes {
+		sh := shards[c.Box(name)]
+		ok = ok && sh.Leader == leader && sh.Leads == (c.Named(leader) == name)
+	}
+	return ok, nil
+}
+
 // Apart reports whether a box knows that it is apart.
 func (c *Circle) Apart(ctx context.Context, shard ident.ShardID, box string) (bool, error) {
 	shards, err := c.shards(ctx, shard)

@@ -92,8 +92,15 @@ type script struct {
 
 // load is writes that go on beside the script.
 type load struct {
-	stop chan struct{}
-	done chan string
+	stop  chan struct{}
+	done  chan written
+	count int // of files; zero: until it is stopped
+}
+
+// written is what became of a load.
+type written struct {
+	files, far int // written, and of them kept in two houses or more
+	failed     []string
 }
 
 func (s *script) close() {
@@ -204,8 +211,8 @@ func (s *script) commands() map[string]func(context.Context, line) error {
 		"replace":   s.replace,  // OLD NEW house=HOUSE: add-box and gone
 		"compact":   s.compact,  // BOX SPACE: waits until the log there is cut
 		"snapshot":  s.snapshot,
-		"load":      s.load,    // NAME BOX SPACE [every=DURATION]: files put until load-end
-		"load-end":  s.loadEnd, // NAME
+		"load":      s.load,    // NAME BOX SPACE every=DURATION [count=FILES]: files put until load-end, or so many
+		"load-end":  s.loadEnd, // NAME [anywhere]
 		"wait":      s.wait,    // see waits
 		"status":    s.status,  // BOX
 	}

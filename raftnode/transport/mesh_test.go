@@ -436,7 +436,7 @@ func testNetwork(t *testing.T, a Network, aID ident.BoxID, b Network, bID ident.
 // sendUntil sends until the frame has come, as it may be lost.
 func sendUntil(t *testing.T, n Network, to ident.BoxID, frame []byte, frames <-chan []byte) []byte {
 	t.Helper()
-	for range 100 {
+	for range 600 {
 		n.Send(to, frame)
 		deadline := time.After(200 * time.Millisecond)
 		for open := true; open; {
@@ -457,7 +457,7 @@ func sendUntil(t *testing.T, n Network, to ident.BoxID, frame []byte, frames <-c
 func testEcho(t *testing.T, a Network, bID ident.BoxID) {
 	s := dial(t, a, bID, "echo")
 	defer s.Close()
-	s.SetDeadline(time.Now().Add(20 * time.Second))
+	s.SetDeadline(time.Now().Add(2 * time.Minute))
 	want := bytes.Repeat([]byte("redhen "), 300_000) // more than a window
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -480,7 +480,7 @@ func testStreamErrors(t *testing.T, a Network, bID ident.BoxID) {
 			return err
 		}
 		defer s.Reset()
-		s.SetDeadline(time.Now().Add(20 * time.Second))
+		s.SetDeadline(time.Now().Add(2 * time.Minute))
 		s.Write([]byte("hello"))
 		setup(s)
 		_, err = s.Read(make([]byte, 1))

@@ -282,7 +282,7 @@ func befriend(t *testing.T, a, b *p2p.Host) {
 			t.Fatal(err)
 		}
 	}
-	late := time.After(20 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		changed := a.Changed()
 		if slices.ContainsFunc(a.Links(), func(l p2p.Link) bool { return l.State == p2p.Direct }) {
