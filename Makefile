@@ -23,7 +23,16 @@ setup: ## what the tests need besides Go, from Debian
 demo: build ## a circle of three houses on this machine, until Ctrl-C
 	$(REDHEN) demo
 
-test: setup check unit sim clients phone fire ## everything that must always pass
+test: setup check ## everything that must always pass
+	@rm -f $(OUT)/unsteady
+	@$(MAKE) --no-print-directory unit sim clients phone fire
+	@! grep . $(OUT)/unsteady || echo "unsteady: the tests above failed once and passed when they ran again alone; each is a fault to be found"
+
+# Processes, browsers and sleeping friends share two cores with whatever else runs there. A test that
+# fails is run once more, alone: failing twice is red, failing once is told at the end. Not what keeps the
+# promises: no random circle, power cut or fire has a second try, and no data race.
+again = $(GO) tool gotestsum --format standard-quiet --rerun-fails=1 --rerun-fails-max-failures=3 --rerun-fails-run-root-test \
+  --rerun-fails-abort-on-data-race --rerun-fails-report $(OUT)/again --packages "$(1)" -- $(2) && { cat $(OUT)/again >>$(OUT)/unsteady; }
 
 check: ## formatting, vet, staticcheck, tidy go.mod
 	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -40; echo "gofmt: see above"; exit 1; }
@@ -37,8 +46,9 @@ CLIENTS := cmd/redhen/clients cmd/redhen/phone cmd/redhen/nat cmd/redhen/name cm
 UNRACED := provision/p2ptest provision/qr provision/roster raftnode/catalog appliance/appliancetest
 BOTH    := appliance/ingress raftnode raftnode/garbage raftnode/journal raftnode/manifest raftnode/raftlog
 unit: ## all packages, under the race detector; but for those whose clients are other programs
-	$(GO) test -race -short -skip '^TestRandom' -timeout 15m $$($(GO) list $(PKGS) | grep -v $(foreach p,$(CLIENTS) $(UNRACED),-e '/$(p)$$'))
-	$(GO) test -timeout 10m -skip '^TestRandom' $(addprefix ./,$(UNRACED) $(BOTH))
+	@mkdir -p $(OUT)
+	$(call again,$$($(GO) list $(PKGS) | grep -v $(foreach p,$(CLIENTS) $(UNRACED),-e '/$(p)$$') | paste -sd' '),-race -short -skip '^TestRandom' -timeout 15m)
+	$(call again,$(addprefix ./,$(UNRACED) $(BOTH)),-skip '^TestRandom' -timeout 10m)
 
 # Whole circles from random seeds: three houses and more, and two that give each other up;
 # fifty seeds of a story at a time, in memory where there is room for it.
@@ -69,10 +79,10 @@ powercuts: ## 200 power cuts in the recorded writes of a real box under load; ne
 	@$(raftnodetest) -test.run '^TestPowerCuts$$' -cuts 200 -test.v | grep -vE '^ *(===|--- PASS)'
 
 clients: ## real programs at a real circle: litmus, rclone, cadaver, curl; pulled plugs, flipped bytes, large files
-	$(GO) test -count=1 -timeout 12m ./cmd/redhen/clients/
+	$(call again,./cmd/redhen/clients/,-count=1 -timeout 12m)
 
 phone: ## the pages in a real browser that plays a phone: the short story
-	$(GO) test -count=1 -short -timeout 6m ./cmd/redhen/phone/
+	$(call again,./cmd/redhen/phone/,-count=1 -short -timeout 6m)
 
 e2e: ## the whole of it: by day and night, at the desk, without scripts; pictures of every page are in out/screens
 	$(GO) test -count=1 -timeout 20m ./cmd/redhen/phone/
