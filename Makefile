@@ -81,13 +81,13 @@ powercuts: ## 200 power cuts in the recorded writes of a real box under load; ne
 	@$(raftnodetest) -test.run '^TestPowerCuts$$' -cuts 200 -test.v | grep -vE '^ *(===|--- PASS)'
 
 clients: ## real programs at a real circle: litmus, rclone, cadaver, curl; pulled plugs, flipped bytes, large files
-	$(call again,./cmd/redhen/clients/,-count=1 -timeout 12m)
+	$(call again,./cmd/redhen/clients/,-count=1 -timeout 20m)
 
 phone: ## the pages in a real browser that plays a phone: the short story
-	$(call again,./cmd/redhen/phone/,-count=1 -short -timeout 6m)
+	$(call again,./cmd/redhen/phone/,-count=1 -short -timeout 15m)
 
 e2e: ## the whole of it: by day and night, at the desk, without scripts; pictures of every page are in out/screens
-	$(GO) test -count=1 -timeout 20m ./cmd/redhen/phone/
+	$(GO) test -count=1 -timeout 40m ./cmd/redhen/phone/
 name: ## a public name in a small internet: a name server, an authority, a browser, a fire; needs root
 	$(GO) test -count=1 -v -timeout 15m ./cmd/redhen/name/ | grep -vE '^=== '
 

@@ -48,7 +48,7 @@ func startDemo(t *testing.T, dir string) (demo *exec.Cmd, boxes []int) {
 // awaitGone waits until no process of the list is there.
 func awaitGone(t *testing.T, boxes []int) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for _, pid := range boxes {
 		for !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) && !zombie(pid) {
 			if time.Now().After(deadline) {

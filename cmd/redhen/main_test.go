@@ -78,7 +78,7 @@ func awaitWaiting(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func retry(ts *testscript.TestScript, what string, try func(context.Context) error) {
-	ctx, end := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, end := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer end()
 	for {
 		err := try(ctx)

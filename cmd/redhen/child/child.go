@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,10 +23,10 @@ import (
 	"redhen/appliance/api"
 )
 
-// Patience of the parent.
+// Patience of the parent, for slow machines.
 const (
-	startPatience = 30 * time.Second
-	endPatience   = 15 * time.Second
+	startPatience = 3 * time.Minute
+	endPatience   = time.Minute
 	lookEvery     = 20 * time.Millisecond
 )
 
@@ -53,15 +55,18 @@ type Box struct {
 	ended chan struct{} // closed when the process is gone
 }
 
-// FreePort returns a port of 127.0.0.1 that is free for TCP and UDP now.
+// FreePort returns a port of 127.0.0.1 that is free for TCP and UDP now. It is none of those
+// that Linux gives to passing connections, from 32768 on: a box that ended finds its port free.
 func FreePort() (int, error) {
-	for range 20 {
-		t, err := net.Listen("tcp", "127.0.0.1:0")
+	const from, to = 10_000, 32_768
+	for range 100 {
+		port := from + rand.IntN(to-from)
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		t, err := net.Listen("tcp", addr)
 		if err != nil {
-			return 0, fmt.Errorf("find a free port: %w", err)
+			continue
 		}
-		port := t.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", t.Addr().String())
+		u, err := net.ListenPacket("udp", addr)
 		t.Close()
 		if err == nil {
 			u.Close()
@@ -122,22 +127,12 @@ func (b *Box) answer(ctx context.Context) error {
 		}
 		select {
 		case <-b.ended:
-			return fmt.Errorf("box ended at once: %s", b.lastLine())
+			return fmt.Errorf("box ended at once:\n%s", LastWords(b.Log, 8))
 		case <-ctx.Done():
-			return fmt.Errorf("box does not answer: %w", ctx.Err())
+			return fmt.Errorf("box does not answer: %w; it said last:\n%s", ctx.Err(), LastWords(b.Log, 8))
 		case <-time.After(lookEvery):
 		}
 	}
-}
-
-// lastLine is the last that the box said.
-func (b *Box) lastLine() string {
-	out, err := os.ReadFile(b.Log)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return lines[len(lines)-1]
 }
 
 // URL is where its pages are, without a slash at the end.
@@ -149,7 +144,7 @@ func (b *Box) Ended() <-chan struct{} { return b.ended }
 // PID is the process.
 func (b *Box) PID() int { return b.cmd.Process.Pid }
 
-// Stop has the box end in good order, and kills it when it does not.
+// Stop has the box end in good order, and kills it when it does not; its log says so.
 func (b *Box) Stop() {
 	b.input.Close()
 	b.cmd.Process.Signal(syscall.SIGTERM) // fails when it is gone already
@@ -157,7 +152,18 @@ func (b *Box) Stop() {
 	case <-b.ended:
 	case <-time.After(endPatience):
 		b.Kill()
+		b.note(fmt.Sprintf("the box did not end within %v, and was killed", endPatience))
 	}
+}
+
+// note adds a line of the parent to the log.
+func (b *Box) note(line string) {
+	log, err := os.OpenFile(b.Log, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return // its folder is gone: nobody reads it any more
+	}
+	defer log.Close()
+	fmt.Fprintln(log, line)
 }
 
 // StopAll stops boxes side by side; nil ones are passed over.

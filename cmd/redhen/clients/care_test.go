@@ -15,7 +15,7 @@ import (
 
 // redhen runs the command at a box, and returns what a person reads.
 func (c *circle) redhen(i int, stdin string, args ...string) (string, error) {
-	ctx, end := context.WithTimeout(c.t.Context(), 2*patience)
+	ctx, end := context.WithTimeout(c.ctx, 2*patience)
 	defer end()
 	cmd := exec.CommandContext(ctx, os.Getenv(program), append([]string{"--state", c.boxes[i].Dir}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -47,7 +47,7 @@ func TestScrubCommand(t *testing.T) {
 		t.Errorf("again: %v\n%s", err, out)
 	}
 	c.want(1, "film.mkv", film.sum)
-	wait(t, "the diary tells it", func(context.Context) error {
+	c.wait("the diary tells it", func(context.Context) error {
 		out, err := c.redhen(2, "", "diary")
 		if err == nil && !strings.Contains(out, "Finch read everything again that it keeps") {
 			err = errNot(out)
@@ -81,7 +81,7 @@ func TestDrillCommand(t *testing.T) {
 	}
 	c.awaitSafe(2)
 	begun := time.Now()
-	_, err = c.boxes[2].Drill(t.Context(), api.DrillOrder{House: houseNames()[0], Keeper: "cleo", Password: password}, func(s api.DrillStep) {
+	_, err = c.boxes[2].Drill(c.ctx, api.DrillOrder{House: houseNames()[0], Keeper: "cleo", Password: password}, func(s api.DrillStep) {
 		if s.Stage == "silent" {
 			c.boxes[2].Kill()
 		}

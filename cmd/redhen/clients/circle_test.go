@@ -56,8 +56,10 @@ func long(t *testing.T) {
 
 // Patience with slow machines. Tests that state a bound have one of their own.
 const (
-	patience  = 2 * time.Minute
-	lookEvery = 100 * time.Millisecond
+	patience    = 3 * time.Minute
+	runPatience = 8 * time.Minute // for one run of a program, with a thousand files
+	lastWords   = time.Minute     // before go test ends all: then tests end by themselves, and say where they are
+	lookEvery   = 100 * time.Millisecond
 )
 
 // The person whose files the tests write: an account without a box.
@@ -69,6 +71,7 @@ const (
 // circle is a circle of boxes on this machine, each in a house of its own.
 type circle struct {
 	t     *testing.T
+	ctx   context.Context // ends with the test, or a while before go test runs out of time
 	dir   string
 	boxes []*child.Box
 
@@ -92,16 +95,28 @@ func newCircle(t *testing.T, n int) *circle {
 // newBoxes starts fresh boxes with states below dir.
 func newBoxes(t *testing.T, dir string, n int) *circle {
 	t.Helper()
-	c := &circle{t: t, dir: dir, boxes: make([]*child.Box, n)}
+	c := &circle{t: t, ctx: untilLate(t), dir: dir, boxes: make([]*child.Box, n)}
 	t.Cleanup(c.end)
 	for i := range n {
-		b, err := child.New(t.Context(), os.Getenv(program), dir, fmt.Sprint("box-", i+1))
+		b, err := child.New(c.ctx, os.Getenv(program), dir, fmt.Sprint("box-", i+1))
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.boxes[i] = b
 	}
 	return c
+}
+
+// untilLate is the context of a test that ends early enough to say where the test is.
+func untilLate(t *testing.T) context.Context {
+	t.Helper()
+	deadline, ok := t.Deadline()
+	if !ok {
+		return t.Context()
+	}
+	ctx, end := context.WithDeadline(t.Context(), deadline.Add(-lastWords))
+	t.Cleanup(end)
+	return ctx
 }
 
 // end ends all boxes, looks for what the race detector said, and, when the test
@@ -122,8 +137,7 @@ func (c *circle) end() {
 			}
 		}
 		if c.t.Failed() {
-			lines := strings.Split(string(said), "\n")
-			c.t.Logf("%s ends:\n%s", filepath.Base(b.Log), strings.Join(lines[max(0, len(lines)-40):], "\n"))
+			c.t.Logf("%s ends:\n%s", filepath.Base(b.Log), child.LastWords(b.Log, 12))
 		}
 	}
 }
@@ -132,7 +146,7 @@ func (c *circle) end() {
 func (c *circle) found() {
 	c.t.Helper()
 	keepers := []string{"anna", "bela", "cleo"}
-	ctx, end := context.WithTimeout(c.t.Context(), patience)
+	ctx, end := context.WithTimeout(c.ctx, patience)
 	defer end()
 	keeper := func(i int) api.Keeper { return api.Keeper{Login: keepers[i], Password: password} }
 	first := c.boxes[0]
@@ -160,7 +174,7 @@ func (c *circle) found() {
 // start starts a box that ended on the state and the ports that it had.
 func (c *circle) start(i int) {
 	c.t.Helper()
-	b, err := child.Start(c.t.Context(), c.boxes[i].Config)
+	b, err := child.Start(c.ctx, c.boxes[i].Config)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -170,7 +184,7 @@ func (c *circle) start(i int) {
 // report asks a box how everything is.
 func (c *circle) report(i int) status.Report {
 	c.t.Helper()
-	r, err := c.boxes[i].Status(c.t.Context())
+	r, err := c.boxes[i].Status(c.ctx)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -191,45 +205,37 @@ func (c *circle) awaitSafe(i int) status.Report {
 func (c *circle) await(i int, what string, enough func(status.Report) bool) status.Report {
 	c.t.Helper()
 	var last status.Report
-	wait(c.t, what, func(ctx context.Context) error {
+	c.wait(what, func(ctx context.Context) error {
 		r, err := c.boxes[i].Status(ctx)
 		if err != nil {
 			return err
 		}
 		if last = r; !enough(r) {
-			return fmt.Errorf("%s says: %s", boxNames()[i], tell(r))
+			return fmt.Errorf("%s says: %s", boxNames()[i], child.Tell(r))
 		}
 		return nil
 	})
 	return last
 }
 
-// tell is a report in a few lines.
-func tell(r status.Report) string {
-	lines := []string{"safe: " + string(r.Safe), r.Sentence}
-	for _, s := range r.Spaces {
-		lines = append(lines, s.Words)
-	}
-	for _, f := range r.Faults {
-		lines = append(lines, fmt.Sprintf("%s: %s %v", f.Code, f.What, f.Details))
-	}
-	return strings.Join(lines, "\n\t")
-}
-
 // wait tries until it works.
-func wait(t *testing.T, what string, try func(context.Context) error) {
-	t.Helper()
-	ctx, end := context.WithTimeout(t.Context(), patience)
+func (c *circle) wait(what string, try func(context.Context) error) {
+	c.t.Helper()
+	ctx, end := context.WithTimeout(c.ctx, patience)
 	defer end()
+	var last error // the answer to a question that was broken off says nothing
 	for {
 		err := try(ctx)
 		if err == nil {
 			return
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-time.After(lookEvery): // a real process
 		case <-ctx.Done():
-			t.Fatalf("waited %v until %s: %v", patience, what, errors.Join(ctx.Err(), err))
+			c.t.Fatalf("waited until %s: %v\n%v", what, ctx.Err(), last)
 		}
 	}
 }
@@ -237,7 +243,7 @@ func wait(t *testing.T, what string, try func(context.Context) error) {
 // says is what a person reads who asks a box by the command line.
 func (c *circle) says(i int) string {
 	c.t.Helper()
-	out, err := exec.CommandContext(c.t.Context(), os.Getenv(program), "--state", c.boxes[i].Dir, "status").CombinedOutput()
+	out, err := exec.CommandContext(c.ctx, os.Getenv(program), "--state", c.boxes[i].Dir, "status").CombinedOutput()
 	if err != nil {
 		c.t.Fatalf("redhen status: %v\n%s", err, out)
 	}
@@ -257,12 +263,15 @@ func has(t *testing.T, name string) string {
 // do runs a program in an empty home directory, and returns what it prints.
 func do(t *testing.T, home, stdin, name string, args ...string) (string, error) {
 	t.Helper()
-	ctx, end := context.WithTimeout(t.Context(), patience)
+	ctx, end := context.WithTimeout(untilLate(t), runPatience)
 	defer end()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stdin = home, strings.NewReader(stdin)
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "RCLONE_CONFIG="+os.DevNull, "LC_ALL=C.UTF-8")
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%s was ended before it was done: %w", filepath.Base(name), errors.Join(ctx.Err(), err))
+	}
 	return string(out), err
 }

@@ -94,11 +94,24 @@ func drawn(seed uint64, n int64) *source {
 func (c *circle) put(i int, file string, seed uint64, size int64) answer {
 	c.t.Helper()
 	src := drawn(seed, size)
-	a, err := c.dav(c.t.Context(), i, http.MethodPut, file, src)
+	a, err := c.dav(c.ctx, i, http.MethodPut, file, src)
 	if err != nil || a.code != http.StatusCreated && a.code != http.StatusNoContent {
 		c.t.Fatalf("PUT %s at %s: %v, %v", file, boxNames()[i], a, err)
 	}
 	a.sum = src.sum()
+	return a
+}
+
+// putSafe writes a file until it is answered as kept in two houses, and returns that answer:
+// where writes settle, a slow machine may take longer for one than it is waited for.
+func (c *circle) putSafe(i int, file string, seed uint64, size int64) (a answer) {
+	c.t.Helper()
+	c.wait(file+" is kept in two houses", func(context.Context) error {
+		if a = c.put(i, file, seed, size); a.kept() < 2 {
+			return fmt.Errorf("PUT %s at %s: %v, kept in %d houses", file, boxNames()[i], a, a.kept())
+		}
+		return nil
+	})
 	return a
 }
 
@@ -118,7 +131,7 @@ func (c *circle) get(ctx context.Context, i int, file string) (sum, error) {
 // want checks that a file reads as it was written, at a box.
 func (c *circle) want(i int, file string, want sum) {
 	c.t.Helper()
-	if got, err := c.get(c.t.Context(), i, file); err != nil || got != want {
+	if got, err := c.get(c.ctx, i, file); err != nil || got != want {
 		c.t.Errorf("%s at %s: %x, %v; want %x", file, boxNames()[i], got[:4], err, want[:4])
 	}
 }
@@ -127,7 +140,7 @@ func (c *circle) want(i int, file string, want sum) {
 func (c *circle) tree(i int, dir string) map[string]sum {
 	c.t.Helper()
 	all := map[string]sum{}
-	entries, err := c.boxes[i].List(c.t.Context(), person, "/"+dir)
+	entries, err := c.boxes[i].List(c.ctx, person, "/"+dir)
 	if err != nil {
 		c.t.Fatalf("list %s: %v", dir, err)
 	}
@@ -140,7 +153,7 @@ func (c *circle) tree(i int, dir string) map[string]sum {
 			}
 			continue
 		}
-		if all[file], err = c.get(c.t.Context(), i, file); err != nil {
+		if all[file], err = c.get(c.ctx, i, file); err != nil {
 			c.t.Error(err)
 		}
 	}

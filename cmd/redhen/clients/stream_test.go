@@ -34,7 +34,7 @@ func TestStreaming(t *testing.T) {
 	t.Logf("at every house after %.1f s", time.Since(began).Seconds())
 	for _, i := range []int{0, 2} {
 		began = time.Now()
-		got, err := c.dav(t.Context(), i, http.MethodGet, "film.mkv", nil)
+		got, err := c.dav(c.ctx, i, http.MethodGet, "film.mkv", nil)
 		if err != nil || got.sum != a.sum {
 			t.Errorf("GET at %s: %v, %v", boxNames()[i], got, err)
 		}

@@ -41,7 +41,7 @@ const (
 	password = "robin likes eggs"
 )
 
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // demo is a running demo.
 type demo struct {
@@ -65,11 +65,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(d.Dir)) }()
 	}
 	defer func() { child.StopAll(d.boxes...) }()
-	if err := d.start(ctx); err != nil {
-		return quiet(ctx, err)
+	err = d.start(ctx)
+	if err == nil {
+		err = d.settle(ctx)
 	}
-	if err := d.settle(ctx); err != nil {
-		return quiet(ctx, err)
+	if err != nil {
+		return d.failed(ctx, err)
 	}
 	if d.Once {
 		return d.readEverywhere(ctx)
@@ -80,10 +81,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return nil
 }
 
-// quiet passes over the errors that come from being stopped.
-func quiet(ctx context.Context, err error) error {
+// failed shows how the log of every box ends. An error that comes from being stopped is none.
+func (d *demo) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
+	}
+	for _, b := range d.boxes {
+		fmt.Fprintf(d.Out, "%s ends:\n%s\n", filepath.Base(b.Log), child.LastWords(b.Log, 12))
 	}
 	return err
 }
@@ -193,8 +197,12 @@ func keeperOf(i int) string {
 // awaitSafe waits until every house in reach has what it should have. A circle of
 // one house, or two, is complete when those have everything.
 func (d *demo) awaitSafe(ctx context.Context) error {
+	var last status.Report
 	for {
 		r, err := d.boxes[0].Status(ctx)
+		if err == nil {
+			last = r
+		}
 		if err == nil && len(r.Houses) == d.Boxes && len(r.Spaces) > d.Boxes &&
 			!slices.ContainsFunc(r.Spaces, func(s status.Space) bool { return !s.Complete() }) {
 			return nil
@@ -202,7 +210,7 @@ func (d *demo) awaitSafe(ctx context.Context) error {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("demo: the copies are not complete: %s: %w", r.Sentence, errors.Join(ctx.Err(), err))
+			return fmt.Errorf("demo: the copies are not complete: %w\n%s", errors.Join(ctx.Err(), err), child.Tell(last))
 		}
 	}
 }

@@ -19,7 +19,8 @@ const apartWrites = 20
 // Back is the story of two houses that write without each other, one of which is
 // taken for lost and comes back: nothing that either wrote is lost.
 func Back(ctx context.Context, cfg Config) error {
-	return tell(ctx, cfg, (*story).settleTwo, (*story).writeApart, (*story).takeOver, (*story).comeHome)
+	return tell(ctx, cfg, chapter{"two houses settle", (*story).settleTwo}, chapter{"each writes alone", (*story).writeApart},
+		chapter{"one takes over", (*story).takeOver}, chapter{"the other comes home", (*story).comeHome})
 }
 
 // writeApart has each house write while the other is down: files of its own, and some
@@ -116,9 +117,11 @@ func (s *story) bothAreThere(ctx context.Context) error {
 	var lost []error
 	for i := range apartWrites {
 		texts := map[sum]bool{}
-		for _, name := range []string{
-			fmt.Sprintf("both %03d.txt", i), besideName(i, at.house), besideName(i, bt.house),
-		} {
+		names := []string{fmt.Sprintf("both %03d.txt", i)}
+		for _, day := range []time.Time{s.began, time.Now()} { // midnight may have passed
+			names = append(names, besideName(i, at.house, day), besideName(i, bt.house, day))
+		}
+		for _, name := range names {
 			if got, err := client.get(ctx, name); err == nil {
 				texts[got] = true
 			}
@@ -136,7 +139,7 @@ func (s *story) bothAreThere(ctx context.Context) error {
 	return nil
 }
 
-// besideName is what a file is called that stands beside its rival.
-func besideName(i int, house string) string {
-	return fmt.Sprintf("both %03d (kept at %s, %s).txt", i, house, time.Now().UTC().Format("2 Jan"))
+// besideName is what a file is called that stands beside its rival, written on a day.
+func besideName(i int, house string, day time.Time) string {
+	return fmt.Sprintf("both %03d (kept at %s, %s).txt", i, house, day.UTC().Format("2 Jan"))
 }

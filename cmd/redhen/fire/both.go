@@ -15,7 +15,9 @@ import (
 // they meet and a person picks the one that goes on for both. Nothing that either wrote
 // is lost.
 func Both(ctx context.Context, cfg Config) error {
-	return tell(ctx, cfg, (*story).settleTwo, (*story).writeApart, (*story).takeOver, (*story).takeOverToo, (*story).pickOne)
+	return tell(ctx, cfg, chapter{"two houses settle", (*story).settleTwo}, chapter{"each writes alone", (*story).writeApart},
+		chapter{"one takes over", (*story).takeOver}, chapter{"the other takes over, too", (*story).takeOverToo},
+		chapter{"one side is picked", (*story).pickOne})
 }
 
 // takeOverToo has the other house do the same.

@@ -17,13 +17,15 @@ import (
 
 // Patience of the story, for slow machines.
 const (
-	pairPatience = 2 * time.Minute
+	pairPatience = 3 * time.Minute
 	safePatience = 10 * time.Minute
 	lookEvery    = 200 * time.Millisecond
 )
 
 // redhen runs a command on a box; into gets what it shows, unless nil.
 func (s *story) redhen(ctx context.Context, box *child.Box, input string, into any, args ...string) error {
+	ctx, end := context.WithTimeout(ctx, safePatience)
+	defer end()
 	out, err := child.Command(ctx, s.Program, box.Dir, input+"\n", args...)
 	if err != nil || into == nil {
 		return err
@@ -74,7 +76,7 @@ func (s *story) approve(ctx context.Context, inviter *child.Box, name string) ([
 			}
 		}
 		if err := pause(ctx, lookEvery); err != nil {
-			return nil, fmt.Errorf("%s never asked to join: %w", name, err)
+			return nil, fmt.Errorf("%s did not ask to join within %v: %w", name, pairPatience, err)
 		}
 	}
 }
@@ -124,7 +126,7 @@ func (s *story) await(ctx context.Context, box *child.Box, enough func(status.Re
 			last = now
 		}
 		if pause(ctx, lookEvery) != nil {
-			return fmt.Errorf("never safe: %s: %w", last.Sentence, errors.Join(ctx.Err(), err))
+			return fmt.Errorf("not as it should be within %v at %s: %w\n%s", safePatience, box.Dir, errors.Join(ctx.Err(), err), child.Tell(last))
 		}
 	}
 }

@@ -20,8 +20,11 @@ type dav struct {
 	http *http.Client
 }
 
+// answerPatience is how long one answer may take, the bytes of the large file included.
+const answerPatience = 5 * time.Minute
+
 func newDAV(box *child.Box) *dav {
-	return &dav{box.URL() + "/dav/" + person, &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
+	return &dav{box.URL() + "/dav/" + person, &http.Client{Timeout: answerPatience, Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
 }
 
 func (d *dav) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
@@ -37,7 +40,7 @@ func (d *dav) do(ctx context.Context, method, path string, body io.Reader) (*htt
 	if resp.StatusCode >= 300 {
 		defer resp.Body.Close()
 		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // an empty answer says enough, too
-		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, strings.TrimSpace(string(said)))
+		return nil, fmt.Errorf("%s %s: %s: %s", method, req.URL, resp.Status, strings.TrimSpace(string(said)))
 	}
 	return resp, nil
 }

@@ -59,11 +59,18 @@ func houses() (a, b, c, d house) {
 
 // Three lets one of three houses burn.
 func Three(ctx context.Context, cfg Config) error {
-	return tell(ctx, cfg, (*story).settle, (*story).burn, (*story).recover)
+	return tell(ctx, cfg, chapter{"three houses settle", (*story).settle}, chapter{"one of them burns", (*story).burn},
+		chapter{"a fresh box takes its place", (*story).recover})
+}
+
+// chapter is a part of a story, and what stands above it when it fails.
+type chapter struct {
+	title string
+	do    func(*story, context.Context) error
 }
 
 // tell goes through the chapters of a story.
-func tell(ctx context.Context, cfg Config, chapters ...func(*story, context.Context) error) (err error) {
+func tell(ctx context.Context, cfg Config, chapters ...chapter) (err error) {
 	dir, err := os.MkdirTemp("", "redhen-fire-")
 	if err != nil {
 		return fmt.Errorf("fire: %w", err)
@@ -72,7 +79,11 @@ func tell(ctx context.Context, cfg Config, chapters ...func(*story, context.Cont
 	s.figure("fire_seed", fmt.Sprint(cfg.Seed), "seed")
 	defer func() {
 		s.stop()
-		if err == nil || !cfg.Keep || ctx.Err() != nil {
+		failed := err != nil && ctx.Err() == nil
+		if failed {
+			s.lastWords()
+		}
+		if !failed || !cfg.Keep {
 			err = errors.Join(err, os.RemoveAll(dir))
 			return
 		}
@@ -81,9 +92,9 @@ func tell(ctx context.Context, cfg Config, chapters ...func(*story, context.Cont
 	if s.source, err = makeSource(filepath.Join(dir, "source"), cfg, s.rng); err != nil {
 		return err
 	}
-	for _, chapter := range chapters {
-		if err := chapter(s, ctx); err != nil {
-			return fmt.Errorf("seed %d: %w", cfg.Seed, err)
+	for _, c := range chapters {
+		if err := c.do(s, ctx); err != nil {
+			return fmt.Errorf("seed %d: %s: %.1f s after the story began: %w", cfg.Seed, c.title, time.Since(s.began).Seconds(), err)
 		}
 	}
 	s.seconds("fire_whole_story", time.Since(s.began))
@@ -94,6 +105,14 @@ func tell(ctx context.Context, cfg Config, chapters ...func(*story, context.Cont
 // stop ends all children.
 func (s *story) stop() {
 	child.StopAll(s.a, s.b, s.c, s.d)
+}
+
+// lastWords shows how the log of every box ends, of those that burnt as well.
+func (s *story) lastWords() {
+	logs, _ := filepath.Glob(filepath.Join(s.dir, "*.log")) // the pattern is a good one
+	for _, log := range logs {
+		fmt.Fprintf(s.Out, "%s ends:\n%s\n", filepath.Base(log), child.LastWords(log, 12))
+	}
 }
 
 func (s *story) figure(name, value, unit string) { fmt.Fprintln(s.Out, name, value, unit) }
@@ -229,6 +248,7 @@ func (s *story) recover(ctx context.Context) (err error) {
 	if err := up.wait(ctx); err != nil {
 		return err
 	}
+	s.seconds("fire_rest_uploaded_after", time.Since(start))
 	if err := s.awaitCopies(ctx, s.b, bt.house, ct.house, dt.house); err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -152,6 +154,22 @@ func TestProxyNotesAnswers(t *testing.T) {
 	}
 	if u.bytes.Load() != 20 || u.files.Load() != 1 {
 		t.Errorf("counted %d bytes and %d files, want 20 and 1", u.bytes.Load(), u.files.Load())
+	}
+}
+
+// A story that fails says in which chapter, and how the log of every box ends.
+func TestAStoryThatFailsSaysWhere(t *testing.T) {
+	var out strings.Builder
+	sleep := chapter{"a cat sleeps", func(s *story, _ context.Context) error {
+		return os.WriteFile(filepath.Join(s.dir, "a.log"), []byte("purr\n"), 0o600)
+	}}
+	wake := chapter{"it wakes up", func(*story, context.Context) error { return errors.New("there is a dog") }}
+	err := tell(t.Context(), Config{Out: &out, Seed: 7, Files: 20, Big: 1}, sleep, wake)
+	if err == nil || !strings.Contains(err.Error(), "seed 7: it wakes up: ") || !strings.Contains(err.Error(), "there is a dog") {
+		t.Errorf("tell: %v", err)
+	}
+	if !strings.Contains(out.String(), "a.log ends:\npurr\n") {
+		t.Errorf("it shows\n%s", out.String())
 	}
 }
 

@@ -155,7 +155,7 @@ func check(ctx context.Context, client *dav, path string, want sum) error {
 		return err
 	}
 	if got != want {
-		return fmt.Errorf("%s is not what was written: %x, want %x", path, got, want)
+		return fmt.Errorf("%s at %s is not what was written: %x, want %x", path, client.base, got, want)
 	}
 	return nil
 }
@@ -163,7 +163,6 @@ func check(ctx context.Context, client *dav, path string, want sum) error {
 // verify reads all files at a box; each may be tried twice.
 func (s *story) verify(ctx context.Context, box *child.Box, files map[string]sum) error {
 	client := newDAV(box)
-	client.http.Timeout = 10 * time.Minute
 	var mu sync.Mutex
 	var lost []error
 	group := errgroup.Group{}
@@ -184,7 +183,7 @@ func (s *story) verify(ctx context.Context, box *child.Box, files map[string]sum
 	}
 	group.Wait() // its functions return nothing
 	if len(lost) > 0 {
-		return fmt.Errorf("LOST %d of %d files: %w", len(lost), len(files), errors.Join(lost[:min(len(lost), 5)]...))
+		return fmt.Errorf("LOST %d of %d files at %s: %w", len(lost), len(files), client.base, errors.Join(lost[:min(len(lost), 5)]...))
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"redhen/cmd/redhen/child"
 )
@@ -15,7 +14,7 @@ import (
 // browser is the person at the pages of one box; it follows no redirects.
 func browser() *http.Client {
 	return &http.Client{
-		Timeout:       time.Minute,
+		Timeout:       answerPatience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -31,13 +30,13 @@ func logIn(ctx context.Context, box *child.Box) (*http.Cookie, error) {
 	req.Header.Set("Origin", box.URL())
 	resp, err := browser().Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("log in: %w", err)
+		return nil, fmt.Errorf("log in at %s: %w", box.URL(), err)
 	}
 	resp.Body.Close()
 	if cookies := resp.Cookies(); resp.StatusCode == http.StatusSeeOther && len(cookies) == 1 {
 		return cookies[0], nil
 	}
-	return nil, fmt.Errorf("log in: the page answers %s", resp.Status)
+	return nil, fmt.Errorf("log in at %s: the page answers %s", box.URL(), resp.Status)
 }
 
 // seesFiles opens the person's files at a box with a cookie that any box gave.
@@ -59,7 +58,7 @@ func seesFiles(ctx context.Context, box *child.Box, cookie *http.Cookie) error {
 		return fmt.Errorf("open files: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK || !strings.Contains(string(html), "Album") {
-		return fmt.Errorf("open files: the page answers %s, without the albums", resp.Status)
+		return fmt.Errorf("open files at %s: the page answers %s, without the albums", box.URL(), resp.Status)
 	}
 	return nil
 }

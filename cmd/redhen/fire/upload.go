@@ -118,15 +118,14 @@ func (u *upload) progress() float64 {
 
 // await waits for the moment of the upload.
 func (u *upload) await(ctx context.Context, moment float64) error {
+	ctx, end := context.WithTimeout(ctx, safePatience)
+	defer end()
 	for u.progress() < moment {
 		select {
 		case <-u.ended:
-			if u.err == nil {
-				return nil // it was faster than we looked
-			}
-			return fmt.Errorf("rclone: %w: %s", u.err, u.said.String())
+			return u.result() // without an error, it was faster than we looked
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("the upload is at %.2f, not yet at %.2f: %w", u.progress(), moment, ctx.Err())
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -135,13 +134,20 @@ func (u *upload) await(ctx context.Context, moment float64) error {
 
 // wait waits until everything is uploaded.
 func (u *upload) wait(ctx context.Context) error {
+	ctx, end := context.WithTimeout(ctx, safePatience)
+	defer end()
 	select {
 	case <-u.ended:
+		return u.result()
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("the upload did not end: %d files were answered: %w", u.files.Load(), ctx.Err())
 	}
+}
+
+// result is how rclone ended; it has.
+func (u *upload) result() error {
 	if u.err != nil {
-		return fmt.Errorf("rclone: %w: %s", u.err, u.said.String())
+		return fmt.Errorf("rclone: %w:\n%s", u.err, child.LastLines(u.said.String(), 15))
 	}
 	return nil
 }

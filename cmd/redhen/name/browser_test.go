@@ -4,13 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+
+	"redhen/cmd/redhen/chromium"
 )
 
 // browser is Chromium with a virtual authenticator, that trusts the authority.
@@ -21,42 +22,19 @@ type browser struct {
 
 func (v *village) browser() *browser {
 	v.t.Helper()
-	dir, err := os.MkdirTemp("", "redhen-browser-")
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	v.t.Cleanup(func() {
-		for range 50 {
-			if err = os.RemoveAll(dir); err == nil {
-				return
-			}
-			time.Sleep(100 * time.Millisecond) // it may still write while it ends
-		}
-		v.t.Error(err)
-	})
 	var trusted []string
 	for _, c := range v.pebble.Chain {
 		sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 		trusted = append(trusted, base64.StdEncoding.EncodeToString(sum[:]))
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir), chromedp.Flag("lang", "en-GB"),
-		chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(trusted, ",")), chromedp.Flag("disable-component-update", true),
-	)
-	ctx, end := chromedp.NewExecAllocator(context.Background(), options...)
-	v.t.Cleanup(end)
-	ctx, end = chromedp.NewContext(ctx)
-	v.t.Cleanup(end)
+	ctx := chromium.Start(v.t, chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(trusted, ",")))
 	b := &browser{v.t, ctx}
-	if err := chromedp.Do(ctx); err != nil { // it lives as long as this
-		v.t.Fatal("start chromium:", err)
-	}
 	life, done := context.WithTimeout(ctx, patience)
 	defer done()
 	if _, err := chromedp.Call(life, webauthn.Enable, webauthn.EnableParams{}); err != nil {
 		v.t.Fatal(err)
 	}
-	_, err = chromedp.Call(life, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
+	_, err := chromedp.Call(life, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
 		Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal,
 		HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
 	}})
@@ -68,7 +46,7 @@ func (v *village) browser() *browser {
 
 func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, end := context.WithTimeout(b.ctx, 45*time.Second)
+	ctx, end := context.WithTimeout(b.ctx, patience)
 	defer end()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("%s: %v\nthe page says:\n%s", what, err, b.text())
@@ -77,7 +55,7 @@ func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 
 // text is what the page says, with its address.
 func (b *browser) text() string {
-	ctx, end := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, end := context.WithTimeout(b.ctx, patience)
 	defer end()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("location.href+'\\n'+document.body.innerText"))
 	if err != nil {

@@ -25,7 +25,7 @@ const (
 	program   = "REDHEN_TEST_PROGRAM"
 	inside    = "REDHEN_TEST_INSIDE"
 	password  = "mia likes good eggs"
-	patience  = 90 * time.Second
+	patience  = 3 * time.Minute
 	lookEvery = 100 * time.Millisecond
 )
 
@@ -134,7 +134,7 @@ func (v *village) start(h house, dir string) {
 			lines := slices.DeleteFunc(strings.Split(string(said), "\n"), func(l string) bool {
 				return !strings.Contains(l, "level=INFO") && !strings.Contains(l, "level=WARN") && !strings.Contains(l, "certificates") && !strings.Contains(l, "visitor")
 			})
-			v.t.Logf("%s ends:\n%s", h.name, strings.Join(lines[max(0, len(lines)-40):], "\n"))
+			v.t.Logf("%s ends:\n%s", h.name, child.LastLines(strings.Join(lines, "\n"), 15))
 		}
 	})
 }
@@ -225,7 +225,7 @@ func (v *village) get(name, at string) (*http.Response, string, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(at, port))
 		},
 	}
-	c := &http.Client{Transport: tr, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c := &http.Client{Transport: tr, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := c.Get(name)
 	if err != nil {
 		return nil, "", err

@@ -125,9 +125,8 @@ func start(t *testing.T, namespace string) *child.Box {
 	}
 	t.Cleanup(func() {
 		b.Stop()
-		if said, err := os.ReadFile(b.Log); err == nil && t.Failed() {
-			lines := strings.Split(string(said), "\n")
-			t.Logf("%s ends:\n%s", namespace, strings.Join(lines[max(0, len(lines)-30):], "\n"))
+		if t.Failed() {
+			t.Logf("%s ends:\n%s", namespace, child.LastWords(b.Log, 12))
 		}
 	})
 	return b
@@ -170,7 +169,7 @@ func await(t *testing.T, b *child.Box, what string, enough func(status.Report) b
 			return time.Since(begun)
 		}
 		if time.Since(begun) > patience {
-			t.Fatalf("not within %v: %s: %v; %s; %+v", patience, what, err, r.Sentence, r.Houses)
+			t.Fatalf("not within %v: %s: %v\n%s", patience, what, err, child.Tell(r))
 		}
 		time.Sleep(lookEvery)
 	}

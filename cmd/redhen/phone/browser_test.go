@@ -14,12 +14,14 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"redhen/cmd/redhen/child"
+	"redhen/cmd/redhen/chromium"
 	"redhen/provision/qr"
 )
 
 // patience is how long a page may take to show what is waited for: machines that
 // run all tests at once are slow.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // phone is one person's phone: a browser with cookies of its own.
 type phone struct {
@@ -39,39 +41,10 @@ func newPhone(t *testing.T, name, home string) *phone {
 	if home != "" {
 		rules = "MAP * " + home + ", EXCLUDE 127.0.0.1"
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile(t)),
-		chromedp.Flag("host-resolver-rules", rules), chromedp.Flag("disable-component-update", true), chromedp.Flag("lang", "en-GB"),
-	)
-	ctx, end := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(end)
-	ctx, end = chromedp.NewContext(ctx)
-	t.Cleanup(end)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal("start chromium:", err)
-	}
+	ctx := chromium.Start(t, chromedp.Flag("host-resolver-rules", rules))
 	p := &phone{t: t, ctx: ctx, name: name, looked: map[string]bool{}}
 	p.screen(false)
 	return p
-}
-
-// profile is a folder for a browser, which may still write into it while it ends.
-func profile(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "redhen-phone-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for range 50 {
-			if err = os.RemoveAll(dir); err == nil {
-				return
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		t.Error(err)
-	})
-	return dir
 }
 
 // slow gives the phone the processor of an old one.
@@ -130,13 +103,13 @@ func (p *phone) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 // fail ends the test with what the page shows.
 func (p *phone) fail(what string) {
 	p.t.Helper()
-	ctx, end := context.WithTimeout(p.ctx, 20*time.Second)
+	ctx, end := context.WithTimeout(p.ctx, patience)
 	defer end()
 	text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("location.href+'\\n'+document.body.innerText"))
 	if png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100)); err == nil {
 		p.keep("failed-"+strings.ReplaceAll(p.t.Name(), "/", "-"), png)
 	}
-	p.t.Fatalf("%s's phone: %s\nthe page says:\n%s", p.name, what, text)
+	p.t.Fatalf("%s's phone: %s\nthe page ends:\n%s", p.name, what, child.LastLines(text, 25))
 }
 
 // keep writes a picture to out/screens.

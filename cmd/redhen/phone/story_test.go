@@ -46,8 +46,7 @@ func newHouse(t *testing.T, dir, name string) *house {
 			h.Stop()
 		}
 		if said, err := os.ReadFile(b.Log); err == nil && (t.Failed() || bytes.Contains(said, []byte("panic:"))) {
-			lines := strings.Split(string(said), "\n")
-			t.Logf("%s ends:\n%s", name, strings.Join(lines[max(0, len(lines)-30):], "\n"))
+			t.Logf("%s ends:\n%s", name, child.LastLines(string(said), 12))
 		}
 	})
 	return h
