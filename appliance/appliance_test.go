@@ -19,6 +19,9 @@ import (
 
 const password = "a good enough password"
 
+// patience is for what takes a moment on a machine that has nothing else to do.
+const patience = 3 * time.Minute
+
 // box is a box that runs in this process.
 type box struct {
 	*Appliance
@@ -58,7 +61,7 @@ func (b *box) stop(t *testing.T) {
 			t.Errorf("box: %v", err)
 		}
 		b.ended <- nil
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Error("the box does not end")
 	}
 }
@@ -157,7 +160,7 @@ func TestEndLetsUploadsFinish(t *testing.T) {
 		}
 		req.SetBasicAuth("anna", password)
 		req.Header.Set("Expect", "100-continue") // the body is sent when the door reads it
-		resp, err := (&http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}).Do(req)
+		resp, err := (&http.Client{Transport: &http.Transport{ExpectContinueTimeout: patience}}).Do(req)
 		if err != nil {
 			t.Error(err)
 			answered <- answer{}
@@ -179,13 +182,13 @@ func TestEndLetsUploadsFinish(t *testing.T) {
 // awaitRefused waits until nobody listens at an address.
 func awaitRefused(t *testing.T, addr string) {
 	t.Helper()
-	for {
+	awaits(t, "nobody listens any more", func() bool {
 		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return
+		if err == nil {
+			c.Close()
 		}
-		c.Close()
-	}
+		return err != nil
+	})
 }
 
 // What cannot start gives back what it took, and can start later.

@@ -68,9 +68,9 @@ func TestAGiftFromTheCardToTheFirstLogin(t *testing.T) {
 	if status, _, text := gift.do(t, "GET", "/claim", "", nil); status != 200 || !strings.Contains(text, "Code of the box") && !strings.Contains(text, "This box is taken") {
 		t.Errorf("a gift is claimed without its code: %d", status)
 	}
-	for end := time.Now().Add(time.Minute); !gift.Circle().Unreceived(); {
+	for end := time.Now().Add(patience); !gift.Circle().Unreceived(); {
 		if time.Now().After(end) {
-			t.Fatalf("not in after a minute: %+v", gift.Start().State())
+			t.Fatalf("not in after minutes: %+v", gift.Start().State())
 		}
 		select {
 		case <-gift.Node().News():

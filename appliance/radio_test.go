@@ -75,7 +75,7 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 		if got != "Attic/"+strings.Repeat("A", 32) {
 			t.Errorf("joined %q", got)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("nothing was joined")
 	}
 	if got := a.wifiNow(); got.Trouble != "" {

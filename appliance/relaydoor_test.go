@@ -103,16 +103,6 @@ func runUntilEnd(t *testing.T, run func(context.Context) error) {
 	t.Cleanup(func() { end(); wg.Wait() })
 }
 
-// eventually waits until cond holds.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for begun := time.Now(); !cond(); time.Sleep(20 * time.Millisecond) { // real sockets
-		if time.Since(begun) > time.Minute {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
-
 // Rule: a relay brings visitors of a name to the box that serves it, which alone reads
 // what they say; in clear it says only where to ask; others it does not know.
 func TestVisitorsComeThroughARelay(t *testing.T) {
@@ -131,7 +121,7 @@ func TestVisitorsComeThroughARelay(t *testing.T) {
 	}
 	runUntilEnd(t, r.Run)
 	box := h.join(t, r)
-	eventually(t, "the relay knows the name", func() bool { boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
+	awaits(t, "the relay knows the name", func() bool { boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
 	visit := func(name string) (string, error) {
 		tr := &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: h.root}, DisableKeepAlives: true,
@@ -176,7 +166,7 @@ func TestVisitorsComeThroughARelay(t *testing.T) {
 		}
 	}
 	box.BringVisitors(func() []string { return nil })
-	eventually(t, "the relay forgets the name", func() bool { _, known := r.host.Serving("hens.test"); return !known })
+	awaits(t, "the relay forgets the name", func() bool { _, known := r.host.Serving("hens.test"); return !known })
 	if page, err := visit("hens.test"); err == nil {
 		t.Errorf("a box that serves nobody has the page %q", page)
 	}

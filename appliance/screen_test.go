@@ -85,7 +85,7 @@ func TestTheScreenOpensTheBox(t *testing.T) {
 	select {
 	case img := <-d.shown:
 		scan(t, img)
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Error("the screen shows the box as it was")
 	}
 }

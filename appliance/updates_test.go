@@ -106,7 +106,7 @@ func (b *box) restarts(t *testing.T) {
 		if !errors.Is(err, update.ErrRestart) {
 			t.Fatalf("the box ended with %v, want ErrRestart", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("the box does not restart")
 	}
 }
@@ -114,7 +114,7 @@ func (b *box) restarts(t *testing.T) {
 // says waits until the diary has a line.
 func (b *box) says(t *testing.T, want string) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		lines, err := b.watch.Diary(nil, 10)
 		for _, l := range lines {
@@ -185,7 +185,7 @@ func TestHealthAfterAnUpdate(t *testing.T) {
 		t.Errorf("a fresh box: %v", err)
 	}
 	b.found(t)
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for err := b.healthy(t.Context()); err != nil; err = b.healthy(t.Context()) {
 		if time.Now().After(deadline) {
 			t.Fatalf("a circle of one: %v", err)
@@ -262,9 +262,9 @@ func (b *box) joins(t *testing.T, inviter *box) {
 // awaits waits for something of real boxes.
 func awaits(t *testing.T, what string, wanted func() bool) {
 	t.Helper()
-	for end := time.Now().Add(3 * time.Minute); !wanted(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !wanted(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within three minutes: %s", what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }

@@ -55,9 +55,9 @@ func (p pair) links() (mill, oak p2p.Link) { return p.mill.Links()[0], p.oak.Lin
 func (p pair) await(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	for begun := time.Now(); !cond(); time.Sleep(20 * time.Millisecond) { // real sockets
-		if time.Since(begun) > time.Minute {
+		if time.Since(begun) > 2*time.Minute {
 			a, b := p.links()
-			t.Fatalf("not within a minute: %s; links %+v, %+v", what, a, b)
+			t.Fatalf("not within two minutes: %s; links %+v, %+v", what, a, b)
 		}
 	}
 }

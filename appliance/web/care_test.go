@@ -151,7 +151,7 @@ func (w *world) running() {
 // until looks at a page again until it says something.
 func (b *browser) until(path, want string) string {
 	b.t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
 		if body, _ := b.get(path); strings.Contains(body, want) {
 			return body
 		}

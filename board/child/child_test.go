@@ -32,14 +32,14 @@ func (p *page) String() string {
 }
 
 func TestAChildEndsWhenAsked(t *testing.T) {
-	p := &page{}
-	log := slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, script := range []string{"echo up; exec sleep 600", "trap '' TERM; echo up; sleep 600 & wait; wait"} {
+		p := &page{}
+		log := slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		c, err := Start(log, "/bin/sh", "-c", script)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(10 * time.Second); !strings.Contains(p.String(), "up") && time.Now().Before(end); {
+		for end := time.Now().Add(2 * time.Minute); !strings.Contains(p.String(), "up") && time.Now().Before(end); {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if !strings.Contains(p.String(), "sh says=up") {
@@ -49,10 +49,10 @@ func TestAChildEndsWhenAsked(t *testing.T) {
 			c.cmd.Process.Kill()
 			select {
 			case <-c.Ended():
-			case <-time.After(30 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatal("its own child keeps it")
 			}
-			for end := time.Now().Add(30 * time.Second); syscall.Kill(-c.cmd.Process.Pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+			for end := time.Now().Add(2 * time.Minute); syscall.Kill(-c.cmd.Process.Pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatal("its own child is left")
 				}
@@ -76,7 +76,7 @@ func TestKeepStartsAgain(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- Keep(ctx, nil, time.Millisecond, "/bin/sh", "-c", "echo x >> "+file) }()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if b, _ := os.ReadFile(file); strings.Count(string(b), "x") >= 3 {
 			break
 		}

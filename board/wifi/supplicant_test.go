@@ -128,7 +128,7 @@ func TestTalkWithTheSupplicant(t *testing.T) {
 	if got := <-came + " " + <-came; got != "ATTACH STATUS" {
 		t.Errorf("asked %q", got)
 	}
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if joined, _ := s.state(); joined {
 			break
 		}

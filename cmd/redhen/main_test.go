@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "awaitbox": awaitBox, "upload": upload, "ticket": ticket, "awaitwaiting": awaitWaiting, "awaitcircle": awaitCircle,
+			"exits": exits, "until": until, "awaitbox": awaitBox, "upload": upload, "ticket": ticket, "awaitwaiting": awaitWaiting, "awaitcircle": awaitCircle,
 		},
 	})
 }
@@ -43,6 +44,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// until PATTERN PROGRAM ARGS…: the program says so in the end, on either output. What one
+// box has done another one hears of a little later.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	wanted, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	retry(ts, args[0], func(context.Context) error {
+		err := ts.Exec(args[1], args[2:]...)
+		if wanted.MatchString(ts.ReadFile("stdout")) || wanted.MatchString(ts.ReadFile("stderr")) {
+			return nil
+		}
+		return errors.Join(errors.New("it says something else"), err)
+	})
 }
 
 // awaitBox DIR: a box answers on the state directory.

@@ -24,11 +24,13 @@ func TestPlayDead(t *testing.T) {
 	b.PlayDead(dead)
 	wait(t, a, "apart", func() bool { return a.state(b.Self()) == None })
 	for time.Since(begun) < dead-time.Second {
-		if _, err := b.Open(t.Context(), a.Self(), beatProtocol); err == nil {
-			t.Fatal("it opens a stream")
+		_, err := b.Open(t.Context(), a.Self(), beatProtocol)
+		n := len(b.h.Network().Conns())
+		if time.Since(begun) >= dead {
+			break // the machine was busy with something else
 		}
-		if n := len(b.h.Network().Conns()); n != 0 {
-			t.Fatalf("it has %d connections", n)
+		if err == nil || n != 0 {
+			t.Fatalf("it opens a stream: %v; it has %d connections", err, n)
 		}
 		time.Sleep(20 * time.Millisecond) // real sockets
 	}

@@ -48,7 +48,7 @@ func TestManyStreamsAtOnce(t *testing.T) {
 		streams = append(streams, s)
 	}
 	for i, s := range streams {
-		s.SetDeadline(time.Now().Add(10 * time.Second))
+		s.SetDeadline(time.Now().Add(patience))
 		if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
 			t.Fatalf("stream %d: %v", i, err)
 		}

@@ -61,6 +61,7 @@ func (h *Host) Connect(ctx context.Context, to Target) error {
 	}
 	// Who refuses us hangs up at once, and has told us nothing of itself.
 	if said, _ := h.h.Peerstore().GetProtocols(p); len(said) == 0 || h.h.Network().Connectedness(p) == network.NotConnected {
+		h.h.Network().ClosePeer(p) // the next try must not take what is about to end for a connection
 		return fmt.Errorf("connect to %s: refused there: %w", to.Box.Short(), ErrNoLink)
 	}
 	return nil

@@ -155,7 +155,7 @@ func TestMatrixWithLoss(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := New(Config{Latency: 20 * time.Millisecond, Loss: 0.05, Seed: seed})
 			relay, a, b, _, _ := homes(t, n, PortRestricted, PortRestricted)
-			waitBoth(t, a, b, p2p.Direct, 10*time.Second)
+			waitBoth(t, a, b, p2p.Direct, 2*time.Minute) // a punch that failed is tried again after 5 s, then 10 s, and so on
 			time.Sleep(20 * time.Second)
 			since := map[*Box]time.Time{b: link(a, b).Since, relay: link(a, relay).Since}
 			time.Sleep(30 * time.Minute)

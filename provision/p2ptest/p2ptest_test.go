@@ -34,14 +34,22 @@ func boxConfig(t testing.TB, seed byte) p2p.Config {
 // box starts a host with an echo on the spot, in a bubble of synctest.
 func box(t testing.TB, at *Spot, seed byte) *Box {
 	t.Helper()
-	h, err := p2p.New(at.Config(boxConfig(t, seed)))
+	b := boxOn(t, at, seed, "")
+	synctest.Wait() // it serves now
+	return b
+}
+
+// boxOn is box with a folder for its address book; it may not serve yet.
+func boxOn(t testing.TB, at *Spot, seed byte, dir string) *Box {
+	t.Helper()
+	cfg := boxConfig(t, seed)
+	cfg.Dir = dir
+	h, err := p2p.New(at.Config(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.Handle(echoProtocol, p2p.Members, echo)
-	b := Run(t, h)
-	synctest.Wait() // it serves now
-	return b
+	return Run(t, h)
 }
 
 func talk(t testing.TB, a, b *Box) {

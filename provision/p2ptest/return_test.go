@@ -16,6 +16,13 @@ func waitState(t testing.TB, a, b *Box, want p2p.State, max time.Duration) time.
 	return a.Wait(t, want.String(), max, func() bool { return a.State(b) == want })
 }
 
+func membersOf(boxes []*Box) (list []p2p.Member) {
+	for _, b := range boxes {
+		list = append(list, p2p.Member{Box: b.Self()})
+	}
+	return list
+}
+
 func TestARestartedBoxComesBackOnEitherSide(t *testing.T) {
 	for _, x := range []NAT{PortRestricted, Symmetric} {
 		t.Run(x.String(), func(t *testing.T) {
@@ -24,30 +31,19 @@ func TestARestartedBoxComesBackOnEitherSide(t *testing.T) {
 				ra, rb := n.Router(PortRestricted), n.Router(x)
 				spots := []*Spot{n.Spot(), ra.Spot(), rb.Spot()}
 				boxes := make([]*Box, 3)
-				dirs := make([]string, 3)
-				start := func(i int) {
-					cfg := boxConfig(t, byte(i+1))
-					cfg.Dir = dirs[i]
-					h, err := p2p.New(spots[i].Config(cfg))
-					if err != nil {
-						t.Fatal(err)
-					}
-					h.Handle(echoProtocol, p2p.Members, echo)
-					boxes[i] = Run(t, h)
-				}
+				dirs := []string{t.TempDir(), t.TempDir(), t.TempDir()}
 				for i := range boxes {
-					dirs[i] = t.TempDir()
-					start(i)
+					boxes[i] = boxOn(t, spots[i], byte(i+1), dirs[i])
 				}
 				Circle(t, boxes...)
-				members := []p2p.Member{{Box: boxes[0].Self()}, {Box: boxes[1].Self()}, {Box: boxes[2].Self()}}
+				members := membersOf(boxes)
 				linked := func(a, b *Box) func() bool { return func() bool { return a.State(b) != p2p.None } }
 				boxes[1].Wait(t, "a link", 30*time.Second, linked(boxes[1], boxes[2]))
 				time.Sleep(20 * time.Second)
 				for i := range boxes { // also the public one, through which the others met
 					boxes[i].Stop()
 					time.Sleep(10 * time.Minute)
-					start(i)
+					boxes[i] = boxOn(t, spots[i], byte(i+1), dirs[i])
 					boxes[i].SetMembers(members) // and nothing else: the book knows the way
 					for j := range boxes {
 						if j != i {
@@ -69,19 +65,10 @@ func TestPowerIsCutEverywhereSoonAfterAJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New(Config{Latency: 20 * time.Millisecond})
 		spots := []*Spot{n.Spot(), n.Spot(), n.Spot()}
-		boxes, dirs := make([]*Box, 3), make([]string, 3)
-		start := func(i int) {
-			cfg := boxConfig(t, byte(i+1))
-			cfg.Dir = dirs[i]
-			h, err := p2p.New(spots[i].Config(cfg))
-			if err != nil {
-				t.Fatal(err)
-			}
-			boxes[i] = Run(t, h)
-		}
+		boxes := make([]*Box, 3)
+		dirs := []string{t.TempDir(), t.TempDir(), t.TempDir()}
 		for i := range boxes {
-			dirs[i] = t.TempDir()
-			start(i)
+			boxes[i] = boxOn(t, spots[i], byte(i+1), dirs[i])
 		}
 		Circle(t, boxes[:2]...)
 		waitState(t, boxes[0], boxes[1], p2p.Direct, 10*time.Second)
@@ -96,12 +83,12 @@ func TestPowerIsCutEverywhereSoonAfterAJoin(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		members := []p2p.Member{{Box: boxes[0].Self()}, {Box: boxes[1].Self()}, {Box: boxes[2].Self()}}
+		members := membersOf(boxes)
 		for i := range boxes {
 			boxes[i].Stop()
 		}
 		for i := range boxes {
-			start(i)
+			boxes[i] = boxOn(t, spots[i], byte(i+1), dirs[i])
 			boxes[i].SetMembers(members)
 		}
 		waitState(t, boxes[0], boxes[1], p2p.Direct, 30*time.Second)

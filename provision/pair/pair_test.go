@@ -256,7 +256,7 @@ func waitPending(t testing.TB, m *member) Pending {
 
 func talk(t testing.TB, a *p2ptest.Box, to ident.BoxID) {
 	t.Helper()
-	a.Wait(t, "a link", 30*time.Second, func() bool {
+	a.Wait(t, "a link", 2*time.Minute, func() bool { // also over real sockets
 		return slices.ContainsFunc(a.Links(), func(l p2p.Link) bool { return l.Box == to && l.State != p2p.None })
 	})
 	s, err := a.Open(t.Context(), to, echoProtocol)
@@ -264,7 +264,7 @@ func talk(t testing.TB, a *p2ptest.Box, to ident.BoxID) {
 		t.Fatal(err)
 	}
 	defer s.Reset()
-	s.SetDeadline(time.Now().Add(10 * time.Second))
+	s.SetDeadline(time.Now().Add(time.Minute))
 	io.WriteString(s, "cluck")
 	got := make([]byte, 5)
 	if _, err := io.ReadFull(s, got); err != nil || string(got) != "cluck" {

@@ -102,7 +102,7 @@ func TestARouterPassesThePort(t *testing.T) {
 					t.Errorf("%s: got %v, %v; want %v", protocol, got, ok, want)
 				}
 			}
-			if n := g.asked.Load(); n != 3 {
+			if n := g.asked.Load(); n < 3 { // a slow answer is asked for again
 				t.Errorf("%d requests, want 3", n)
 			}
 		})
@@ -126,8 +126,13 @@ func TestARouterThatIsSilent(t *testing.T) {
 	g := (&gateway{}).start(t, "127.0.0.1")
 	c := New(g.at(), netip.MustParseAddr("127.0.0.1"))
 	defer c.Close()
-	if _, err := c.ask(t.Context(), mapping{protocol: UDP, internal: 9}); !errors.Is(err, ErrSilent) || g.asked.Load() != tries {
-		t.Errorf("got %v after %d requests", err, g.asked.Load())
+	if _, err := c.ask(t.Context(), mapping{protocol: UDP, internal: 9}); !errors.Is(err, ErrSilent) {
+		t.Errorf("got %v", err)
+	}
+	for begun := time.Now(); g.asked.Load() < tries && time.Since(begun) < time.Minute; time.Sleep(time.Millisecond) { // the last is on its way
+	}
+	if n := g.asked.Load(); n != tries {
+		t.Errorf("%d requests, want %d", n, tries)
 	}
 }
 
