@@ -71,6 +71,10 @@ func (n *Node) WakeAlone(shard ident.ShardID) {
 // StopReplica stops the replica here.
 func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fail(why) }
 
+// Between reports whether the members are being changed, by what the replica here has
+// applied: then the old voters are needed, too.
+func (n *Node) Between(shard ident.ShardID) bool { return n.replica(shard).members.Load().joint() }
+
 // Forget has the garbage collection leave out one kind of root.
 func (n *Node) Forget(kind string) { n.care.forgets.Store(&kind) }
 

@@ -84,6 +84,27 @@ func waitVoters(t *testing.T, ctx context.Context, c *raftnodetest.Circle, shard
 	})
 }
 
+// waitAllVote waits until every box that is up knows of so many voters, and that no others
+// are needed. Of one voter that becomes several the first alone decides that: one that is
+// cut off at that moment leaves behind who does not know that he votes.
+func waitAllVote(t *testing.T, ctx context.Context, c *raftnodetest.Circle, shard ident.ShardID, voters int) {
+	t.Helper()
+	until(t, ctx, fmt.Sprintf("all know %d voters of %s", voters, shard), func() bool {
+		for _, b := range c.Up() {
+			n := 0
+			for _, m := range shardAt(t, ctx, b, shard).Members {
+				if m.Voter {
+					n++
+				}
+			}
+			if n != voters || b.Node.Between(shard) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func until(t *testing.T, ctx context.Context, what string, ok func() bool) {
 	t.Helper()
 	end := time.Now().Add(2 * time.Minute)
