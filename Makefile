@@ -29,9 +29,9 @@ test: setup check ## everything that must always pass
 	@! grep -s . $(OUT)/unsteady || echo "unsteady: the tests above failed and passed when they ran again alone; each is a fault to be found"
 
 # Processes, browsers and sleeping friends share two cores with whatever else runs there. A test that
-# fails is run again, alone, twice at most: failing always is red, failing once is told at the end. Not what keeps the
+# fails is run again, alone, four times at most: failing always is red, failing once is told at the end. Not what keeps the
 # promises: no random circle, power cut or fire has a second try, and no data race.
-again = rm -f $(OUT)/again; $(GO) tool gotestsum --format standard-quiet --rerun-fails=2 --rerun-fails-max-failures=3 --rerun-fails-run-root-test \
+again = rm -f $(OUT)/again; $(GO) tool gotestsum --format standard-quiet --rerun-fails=4 --rerun-fails-max-failures=8 --rerun-fails-run-root-test \
   --rerun-fails-abort-on-data-race --rerun-fails-report $(OUT)/again --packages "$(1)" -- $(2); [ ! -s $(OUT)/again ] || cat $(OUT)/again >>$(OUT)/unsteady
 
 check: ## formatting, vet, staticcheck, tidy go.mod
