@@ -108,7 +108,7 @@ type Node struct {
 	mu       sync.Mutex // guards what follows
 	replicas map[ident.ShardID]*replica
 	spaces   map[ident.ShardID]*Space
-	waiting  map[string][]chan result
+	waiting  map[awaited][]chan result
 	houses   map[ident.BoxID]ident.HouseID
 	known    map[ident.BoxID]bool // active boxes, by the roster
 	news     chan struct{}        // closed and renewed when the circle shard changes
@@ -166,7 +166,7 @@ func newNode(cfg Config) (*Node, error) {
 		outSize:  map[ident.BoxID]int{},
 		replicas: map[ident.ShardID]*replica{},
 		spaces:   map[ident.ShardID]*Space{},
-		waiting:  map[string][]chan result{},
+		waiting:  map[awaited][]chan result{},
 		houses:   map[ident.BoxID]ident.HouseID{},
 		known:    map[ident.BoxID]bool{},
 		news:     make(chan struct{}),

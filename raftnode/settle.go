@@ -25,7 +25,7 @@ const serviceSettle = "redhen/settle/1"
 // was asked may still come to pass if it was sent.
 var ErrApart = errors.New("not enough houses are in reach")
 
-// result is what became of one entry: the key says which.
+// result is what became of one entry: the key says which of its shard.
 type result struct {
 	key     string
 	write   catalog.Outcome
@@ -87,11 +87,19 @@ func boxesOf(m *members, ids []ident.ReplicaID) []ident.BoxID {
 	return boxes
 }
 
+// awaited is an entry that somebody waits for. A box numbers the writes of each space
+// for themselves, so that the key of a write says nothing without its shard.
+type awaited struct {
+	shard ident.ShardID
+	key   string
+}
+
 // settled tells those who wait for an entry; by the applier.
 func (n *Node) settled(r *replica, res result) {
+	what := awaited{r.shard, res.key}
 	n.mu.Lock()
-	waiting := n.waiting[res.key]
-	delete(n.waiting, res.key)
+	waiting := n.waiting[what]
+	delete(n.waiting, what)
 	n.mu.Unlock()
 	for _, w := range waiting {
 		w <- res // has room for one
@@ -102,19 +110,19 @@ func (n *Node) settled(r *replica, res result) {
 }
 
 // await registers for an entry's result before it is proposed.
-func (n *Node) await(key string) (<-chan result, func()) {
+func (n *Node) await(what awaited) (<-chan result, func()) {
 	ch := make(chan result, 1)
 	n.mu.Lock()
-	n.waiting[key] = append(n.waiting[key], ch)
+	n.waiting[what] = append(n.waiting[what], ch)
 	n.mu.Unlock()
 	return ch, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		rest := slices.DeleteFunc(n.waiting[key], func(c chan result) bool { return c == ch })
+		rest := slices.DeleteFunc(n.waiting[what], func(c chan result) bool { return c == ch })
 		if len(rest) == 0 {
-			delete(n.waiting, key)
+			delete(n.waiting, what)
 		} else {
-			n.waiting[key] = rest
+			n.waiting[what] = rest
 		}
 	}
 }
@@ -122,7 +130,7 @@ func (n *Node) await(key string) (<-chan result, func()) {
 // settle has an entry committed, wherever the leader is, through as many tries
 // as ctx allows. The result is in this box's state, unless its replica lags.
 func (n *Node) settle(ctx context.Context, shard ident.ShardID, key string, e entry) (result, error) {
-	here, cancel := n.await(key)
+	here, cancel := n.await(awaited{shard, key})
 	defer cancel()
 	pause := retryMin
 	for {
@@ -305,7 +313,7 @@ func (n *Node) serveSettle(ctx context.Context, from ident.BoxID, s transport.St
 		n.log.Warn("call refused", "service", serviceSettle, "box", from.Short(), "err", err)
 		return
 	}
-	here, cancel := n.await(call.Key)
+	here, cancel := n.await(awaited{call.Shard, call.Key})
 	defer cancel()
 	failed := make(chan error, 1)
 	n.mail.put(func() { failed <- n.propose(call.Shard, from, call.Entry) })
