@@ -23,27 +23,26 @@ func (n *Node) ProposeRaw(shard ident.ShardID, kind uint8, body []byte) error {
 
 // SettleAgain has a write committed as if its first answer had been lost.
 func (n *Node) SettleAgain(ctx context.Context, shard ident.ShardID, w catalog.Write) (catalog.Outcome, error) {
-	body, err := catalog.EncodeWrite(w)
-	if err != nil {
-		return catalog.Outcome{}, err
-	}
-	res, err := n.settle(ctx, shard, writeKey(w.ID), entry{Kind: entryWrite, Body: body})
+	res, err := n.settleWrite(ctx, shard, w, nil)
 	return res.write, err
 }
 
 // SettleHeld has a write committed by the word that its bytes are at the first boxes of
 // the voters, and returns in how many houses it is kept by that.
 func (n *Node) SettleHeld(ctx context.Context, shard ident.ShardID, w catalog.Write, at int) (int, error) {
-	body, err := catalog.EncodeWrite(w)
-	if err != nil {
-		return 0, err
-	}
-	voters := n.replica(shard).members.Load().voters()
-	res, err := n.settle(ctx, shard, writeKey(w.ID), entry{Kind: entryWrite, Body: body, Holders: voters[:at]})
+	res, err := n.settleWrite(ctx, shard, w, n.replica(shard).members.Load().voters()[:at])
 	if err == nil && res.write.Status != catalog.Done {
 		err = fmt.Errorf("%v", res.write.Status)
 	}
 	return res.kept, err
+}
+
+func (n *Node) settleWrite(ctx context.Context, shard ident.ShardID, w catalog.Write, holders []ident.ReplicaID) (result, error) {
+	body, err := catalog.EncodeWrite(w)
+	if err != nil {
+		return result{}, err
+	}
+	return n.settle(ctx, shard, writeKey(w.ID), entry{Kind: entryWrite, Body: body, Holders: holders})
 }
 
 // Pause stops the loop for a while, as if the whole box had been put to sleep.

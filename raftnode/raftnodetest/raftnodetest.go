@@ -30,8 +30,7 @@ type Config struct {
 	CutEntries   uint64
 	SweepEvery   time.Duration
 	GarbageAfter time.Duration
-	Now          func() time.Time // the clock on the wall of all boxes; nil: time.Now
-	Logger       *slog.Logger     // nil: none
+	Logger       *slog.Logger // nil: none
 
 	// Dir is where the boxes' folders are; empty: a folder of the test. With OnDisk they hold
 	// everything, on the real disk: the boxes then may be stopped, but not lose their power.
