@@ -72,7 +72,10 @@ func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fa
 
 // Between reports whether the members are being changed, by what the replica here has
 // applied: then the old voters are needed, too.
-func (n *Node) Between(shard ident.ShardID) bool { return n.replica(shard).members.Load().joint() }
+func (n *Node) Between(shard ident.ShardID) bool {
+	rep := n.replica(shard)
+	return rep != nil && rep.members.Load().joint()
+}
 
 // Forget has the garbage collection leave out one kind of root.
 func (n *Node) Forget(kind string) { n.care.forgets.Store(&kind) }

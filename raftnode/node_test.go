@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,25 +86,41 @@ func waitVoters(t *testing.T, ctx context.Context, c *raftnodetest.Circle, shard
 	})
 }
 
-// waitAllVote waits until every box that is up knows of so many voters, and that no others
-// are needed. Of one voter that becomes several the first alone decides that: one that is
-// cut off at that moment leaves behind who does not know that he votes.
-func waitAllVote(t *testing.T, ctx context.Context, c *raftnodetest.Circle, shard ident.ShardID, voters int) {
+// waitAllVote waits until each of these boxes knows that all of them vote, that nobody else
+// does (none that burnt), and that no others are needed. Of one voter that becomes several the first alone
+// decides that: one that is cut off at that moment leaves behind who does not know that he votes.
+func waitAllVote(t *testing.T, ctx context.Context, boxes []*raftnodetest.Box, shard ident.ShardID) {
 	t.Helper()
-	until(t, ctx, fmt.Sprintf("all know %d voters of %s", voters, shard), func() bool {
-		for _, b := range c.Up() {
-			n := 0
-			for _, m := range shardAt(t, ctx, b, shard).Members {
-				if m.Voter {
-					n++
-				}
-			}
-			if n != voters || b.Node.Between(shard) {
-				return false
+	all := map[ident.BoxID]bool{}
+	for _, b := range boxes {
+		all[b.Key.BoxID()] = true
+	}
+	until(t, ctx, fmt.Sprintf("all %d know that they vote in %s", len(boxes), shard), func() bool {
+		return !slices.ContainsFunc(boxes, func(b *raftnodetest.Box) bool {
+			return !maps.Equal(votersAt(ctx, b, shard), all) || b.Node.Between(shard)
+		})
+	})
+}
+
+// votersAt are the boxes that vote as far as a box knows; none when it cannot tell.
+func votersAt(ctx context.Context, b *raftnodetest.Box, shard ident.ShardID) map[ident.BoxID]bool {
+	n, err := b.Running()
+	if err != nil {
+		return nil
+	}
+	st, err := n.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	voters := map[ident.BoxID]bool{}
+	for _, sh := range st.Shards {
+		for _, m := range sh.Members {
+			if sh.Shard == shard && m.Voter {
+				voters[m.Box] = true
 			}
 		}
-		return true
-	})
+	}
+	return voters
 }
 
 func until(t *testing.T, ctx context.Context, what string, ok func() bool) {

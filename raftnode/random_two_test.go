@@ -4,9 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -203,42 +201,11 @@ func (w *world) follow(burnt *raftnodetest.Box) {
 	w.togetherAgain()
 }
 
-// bothVote waits until each of the houses that stand knows that it votes, the other one, too, and
-// nobody else: none that burnt. Whoever alone votes decides alone, and a person who gives him up
-// at that moment has two branches: that is another story.
+// bothVote waits until both houses that stand vote. Whoever alone votes decides alone, and a
+// person who gives him up at that moment has two branches: that is another story.
 func (w *world) bothVote() {
-	standing := map[ident.BoxID]bool{}
-	for _, b := range w.standing() {
-		standing[b.Key.BoxID()] = true
-	}
-	for _, shard := range []ident.ShardID{ident.CircleShard, w.space} {
-		until(w.T, w.ctx, "both vote in "+shard.String(), func() bool {
-			return !slices.ContainsFunc(w.standing(), func(b *raftnodetest.Box) bool {
-				return !maps.Equal(w.voters(b, shard), standing)
-			})
-		})
-	}
-}
-
-// voters are the boxes that vote as far as a box knows; nil when it cannot tell.
-func (w *world) voters(b *raftnodetest.Box, shard ident.ShardID) map[ident.BoxID]bool {
-	n, err := b.Running()
-	if err != nil {
-		return nil
-	}
-	st, err := n.Status(w.ctx)
-	if err != nil {
-		return nil
-	}
-	voters := map[ident.BoxID]bool{}
-	for _, sh := range st.Shards {
-		for _, m := range sh.Members {
-			if sh.Shard == shard && m.Voter {
-				voters[m.Box] = true
-			}
-		}
-	}
-	return voters
+	waitAllVote(w.T, w.ctx, w.standing(), ident.CircleShard)
+	waitAllVote(w.T, w.ctx, w.standing(), w.space)
 }
 
 func (w *world) togetherAgain() {

@@ -67,7 +67,7 @@ func TestATakeoverIsRefused(t *testing.T) {
 // must be in reach.
 func TestATakeoverAsksThoseThatAreLeft(t *testing.T) {
 	inCircle(t, []string{"a", "b", "c", "d", "e"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {
-		waitAllVote(t, ctx, c, ident.CircleShard, 5)
+		waitAllVote(t, ctx, c.All(), ident.CircleShard)
 		a, b := c.Box("a"), c.Box("b")
 		var lost []ident.BoxID
 		for _, name := range []string{"c", "d", "e"} {
@@ -203,7 +203,7 @@ func TestASpaceGoesOnWhereTheCircleDecides(t *testing.T) {
 // TestTogetherWithout: who asks is not counted, nor is who was not heard yet.
 func TestTogetherWithout(t *testing.T) {
 	inCircle(t, []string{"a", "b", "c"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {
-		waitAllVote(t, ctx, c, ident.CircleShard, 3)
+		waitAllVote(t, ctx, c.All(), ident.CircleShard)
 		a, b := c.Box("a"), c.Box("b")
 		if !a.Node.TogetherWithout(c.Box("c").Key.BoxID()) {
 			t.Error("a and b are two of three")
