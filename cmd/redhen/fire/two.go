@@ -100,7 +100,7 @@ func (s *story) burnOneOfTwo(ctx context.Context) error {
 
 // firstWithin is by when a write is answered after the other house went dark, on a slow
 // machine: it takes four seconds to notice, and a write waits ten at most.
-const firstWithin = time.Minute
+const firstWithin = 15 * time.Second
 
 // takeOver has the keeper of what is left give the lost house up.
 func (s *story) takeOver(ctx context.Context) error {
