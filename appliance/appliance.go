@@ -118,6 +118,7 @@ type Appliance struct {
 	pages    *web.Server      // nil without http
 	public   public           // the circle's name in the world
 	updater  *update.Updater  // nil without slots
+	disks    *dataDisks       // the same
 
 	claimCode string // for a fresh box, a gift, and a forgotten password
 
