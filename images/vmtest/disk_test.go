@@ -60,6 +60,7 @@ func TestTheDataMovesToADisk(t *testing.T) {
 	write(t, m, "on the disk.txt", "kept on the disk")
 	m.Cut()
 
+	c.Direct, without.Direct = true, true // the firmware would look for the missing disk, and on the network
 	m = start(t, without)
 	until(t, m, "it says that the disk is not there", func() bool {
 		return strings.Contains(m.Console(), "which is not plugged in. Nothing is lost")
