@@ -294,7 +294,7 @@ func drawPictures(t *testing.T, n int) (paths []string) {
 		hue := uint8(r.IntN(120))
 		for y := range 240 {
 			for x := range 320 {
-				img.Set(x, y, color.RGBA{220 - hue, uint8(90+y/2) + hue/2, uint8(60+x/3) + uint8(r.IntN(24)), 255})
+				img.Set(x, y, color.RGBA{220 - hue, uint8(90+y/2) + hue/4, uint8(60+x/3) + uint8(r.IntN(24)), 255})
 			}
 		}
 		var b bytes.Buffer
