@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/giftcard"
+	"redhen/appliance/words"
 	"redhen/images/flash"
-	"redhen/provision/giftcard"
 	"redhen/provision/seed"
 )
 
@@ -78,7 +79,7 @@ func (s *server) gift(r *http.Request) (any, error) {
 	if len(order.Wifi) > 0 {
 		card.Wifi = order.Wifi[0].SSID
 	}
-	page, err := giftcard.HTML(card)
+	page, err := giftcard.HTML(card, words.English())
 	g := Gift{Written: onto.Words, Code: p.Code, Ticket: p.Ticket, Expires: p.Expires, Card: string(page)}
 	if o.Onto == "" {
 		g.Seed = string(seed.Render(p.Seed))

@@ -13,9 +13,9 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/giftcard"
 	"redhen/appliance/web/page"
 	"redhen/images/flash"
-	"redhen/provision/giftcard"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
 	"redhen/provision/seed"
@@ -154,7 +154,7 @@ func (p *Pages) present(q *page.Request, order circle.Gift, made circle.Present)
 	if len(order.Wifi) > 0 {
 		card.Wifi = order.Wifi[0].SSID
 	}
-	paper, err := giftcard.HTML(card)
+	paper, err := giftcard.HTML(card, q.Words)
 	return present{
 		House: order.Place.House, Code: made.Code, Until: made.Expires.Format("2 January"), Ticket: made.Ticket, Waived: order.Waived,
 		Settings: seed.Render(made.Seed), Card: paper, Seed: made.Seed,
