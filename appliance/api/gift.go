@@ -53,7 +53,7 @@ func (s *server) gift(r *http.Request) (any, error) {
 	for _, w := range o.Wifi {
 		n, wrong := seed.NewWifi(w.SSID, w.Password, w.Country)
 		if wrong != "" || len(order.Wifi) == seed.MaxNetworks {
-			return nil, &Error{CodeBadRequest, "The Wi-Fi “" + w.SSID + "” cannot be put onto the card: " + orElse(wrong, "there are too many") + ". Nothing was changed. Correct it and try again."}
+			return nil, &Error{CodeBadRequest, words.English().Say("wifi.wrong." + orElse(string(wrong), "many"))}
 		}
 		n.Hidden = w.Hidden
 		order.Wifi = append(order.Wifi, n)

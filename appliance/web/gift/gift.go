@@ -113,7 +113,7 @@ func (p *Pages) make(q *page.Request) error {
 	if f.Get("wifi") != "" {
 		n, wrong := seed.NewWifi(f.Get("wifi"), f.Get("wifi-password"), strings.ToUpper(f.Get("country")))
 		if wrong != "" {
-			f.Errors["wifi"] = q.Say("gift.wifi.wrong", "why", wrong)
+			f.Errors["wifi"] = q.Say("gift.wifi.wrong", "why", q.Say("wifi.wrong."+string(wrong)))
 			return again(f)
 		}
 		order.Wifi = []seed.Wifi{n}

@@ -220,8 +220,13 @@ func (p *phone) forgets() {
 
 func (p *phone) logsIn(at *house, name, password string) {
 	p.t.Helper()
+	p.logsInAt(at.URL(), name, password)
+}
+
+func (p *phone) logsInAt(base, name, password string) {
+	p.t.Helper()
 	p.forgets()
-	p.open(at.URL() + "/login")
+	p.open(base + "/login")
 	p.sees("Log in")
 	p.look("login")
 	p.fill("login", name, "password", password)

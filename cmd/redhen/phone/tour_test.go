@@ -44,6 +44,9 @@ func (p *phone) tours(at *house) {
 	p.sees("Found for “apple”")
 	p.look("files-found")
 	p.visits(base, "circle", "/circle", "Houses")
+	p.open(base + "/")
+	p.sees("Everything is safe")
+	p.prints("home-paper", 2)
 	p.visits(base, "gone", "/circle/gone?box=Oak%20Street", "Gone for good", "gone for good")
 	p.gives(base)
 	p.visits(base, "drill", "/circle/drill", "plays dead for a minute")
@@ -165,6 +168,7 @@ func (p *phone) gives(base string) {
 	p.open(here + "/card")
 	p.sees("A box for Quay Cottage")
 	p.photo("gift-card") // a page for paper runs no script, not that of axe either
+	p.prints("gift-card-paper", 1)
 	p.open(here)
 	p.sees("Take the gift back")
 	p.tap("Take the gift back")
