@@ -38,6 +38,7 @@ func (p *phone) tours(at *house) {
 	p.look("removed")
 	p.tap("Bring back")
 	p.sees("“Apple cake.txt” is back.")
+	p.drops(base)
 	p.programs(at)
 	p.keys(base)
 	p.open(base + "/files/anna?q=apple")
@@ -74,6 +75,19 @@ func (p *phone) tours(at *house) {
 	p.sees("only now", "Windows")
 	p.look("connect")
 	p.visits(base, "reset", strings.TrimPrefix(link, base), "Choose a new password")
+}
+
+// drops uploads a file that is dropped onto the page.
+func (p *phone) drops(base string) {
+	p.t.Helper()
+	if p.noJS { // then it is chosen
+		return
+	}
+	p.open(base + "/files")
+	p.sees("Recipes")
+	value[bool](p, `(() => { const files = new DataTransfer(); files.items.add(new File(["red hens"], "dropped.txt"));
+		return document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true})), true; })()`)
+	p.sees("“dropped.txt” is here.")
 }
 
 // programs: what a program stores through WebDAV is on the page at once, and what the
