@@ -142,10 +142,11 @@ func inOrder(steps []func() error) error {
 	return nil
 }
 
-// applyTail applies all that stands in the log, committed or not.
+// applyTail applies all that stands in the log, committed or not. Nobody is told: what the
+// log has may be in one house alone, while its members say two. Whoever waits asks again.
 func (r *replica) applyTail() error {
 	return r.tail(func(e *pb.Entry) error {
-		_, err := r.applyEntry(e)
+		_, _, err := r.applyOne(e)
 		return err
 	})
 }

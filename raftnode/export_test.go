@@ -67,6 +67,12 @@ func (n *Node) WakeAlone(shard ident.ShardID) {
 	<-done
 }
 
+// OfferEra has the circle decide that a space goes on from the replica here, without
+// waiting until it has had no leader for long.
+func (n *Node) OfferEra(ctx context.Context, space ident.ShardID, voters []ident.BoxID) error {
+	return n.offerEra(ctx, n.replica(space), voters, nil)
+}
+
 // StopReplica stops the replica here.
 func (n *Node) StopReplica(shard ident.ShardID, why error) { n.replica(shard).fail(why) }
 

@@ -31,10 +31,15 @@ var (
 // circle of three to five houses while things go wrong (see the table of faults). Then
 // all heals, and the promises of the package are checked.
 func TestRandomCircles(t *testing.T) {
+	eachSeed(t, "seed", *seedFlag, runRandom)
+}
+
+// eachSeed runs a random story: with one seed alone where the flag of that name gives it.
+func eachSeed(t *testing.T, name string, alone uint64, run func(*testing.T, uint64)) {
 	first, count := *fromFlag, uint64(24)
 	switch {
-	case *seedFlag > 0:
-		first, count = *seedFlag, 1
+	case alone > 0:
+		first, count = alone, 1
 	case *seedsFlag > 0:
 		count = *seedsFlag
 	case testing.Short() || raceEnabled:
@@ -44,11 +49,12 @@ func TestRandomCircles(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			defer func() {
 				if t.Failed() {
-					t.Logf("again: go test ./raftnode -run 'TestRandomCircles$' -seed %d", seed)
+					story, _, _ := strings.Cut(t.Name(), "/")
+					t.Logf("again: go test ./raftnode -run '%s$' -%s %d", story, name, seed)
 				}
 			}()
 			cryptotest.SetGlobalRandom(t, seed)
-			synctest.Test(t, func(t *testing.T) { runRandom(t, seed) })
+			synctest.Test(t, func(t *testing.T) { run(t, seed) })
 		})
 	}
 }

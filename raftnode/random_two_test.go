@@ -3,11 +3,8 @@ package raftnode_test
 import (
 	"context"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/cryptotest"
-	"testing/synctest"
 	"time"
 
 	"redhen/provision/ident"
@@ -21,26 +18,7 @@ var twoFlag = flag.Uint64("two", 0, "run TestRandomTwoHouses with this seed alon
 // give each other up and come home, or burn and are followed by another, while more goes
 // wrong (see the table of faults). Then all heals, and the promises of the package are checked.
 func TestRandomTwoHouses(t *testing.T) {
-	first, count := *fromFlag, uint64(24)
-	switch {
-	case *twoFlag > 0:
-		first, count = *twoFlag, 1
-	case *seedsFlag > 0:
-		count = *seedsFlag
-	case testing.Short() || raceEnabled:
-		count = 6
-	}
-	for seed := first; seed < first+count; seed++ {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			defer func() {
-				if t.Failed() {
-					t.Logf("again: go test ./raftnode -run 'TestRandomTwoHouses$' -two %d", seed)
-				}
-			}()
-			cryptotest.SetGlobalRandom(t, seed)
-			synctest.Test(t, func(t *testing.T) { runTwo(t, seed) })
-		})
-	}
+	eachSeed(t, "two", *twoFlag, runTwo)
 }
 
 func runTwo(t *testing.T, seed uint64) {

@@ -375,28 +375,33 @@ func (r *replica) applyNow(m *pb.Message) {
 	}
 }
 
+// applyEntry applies an entry that raft committed, and tells those who wait for it.
 func (r *replica) applyEntry(e *pb.Entry) (*pb.ConfChangeV2, error) {
+	cc, res, err := r.applyOne(e)
+	if err == nil && res.key != "" {
+		r.n.settled(r, res)
+	}
+	return cc, err
+}
+
+func (r *replica) applyOne(e *pb.Entry) (cc *pb.ConfChangeV2, res result, err error) {
 	switch e.GetType() {
 	case pb.EntryConfChange, pb.EntryConfChangeV2:
-		return r.applyConf(e)
+		cc, err = r.applyConf(e)
+		return cc, res, err
 	}
 	if len(e.GetData()) == 0 { // a new leader's first entry
-		return nil, r.state.Apply(e.GetIndex(), e.GetTerm(), func(kv.Writer) error { return nil })
+		return nil, res, r.state.Apply(e.GetIndex(), e.GetTerm(), func(kv.Writer) error { return nil })
 	}
 	body, err := decodeEntry(e.GetData())
 	if err != nil {
-		return nil, err
+		return nil, res, err
 	}
-	var res result
 	err = r.state.Apply(e.GetIndex(), e.GetTerm(), func(tx kv.Writer) (err error) {
 		res, err = r.applyBody(tx, e.GetIndex(), body)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	r.n.settled(r, res)
-	return nil, nil
+	return nil, res, err
 }
 
 func (r *replica) applyConf(e *pb.Entry) (*pb.ConfChangeV2, error) {

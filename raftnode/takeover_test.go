@@ -200,6 +200,57 @@ func TestASpaceGoesOnWhereTheCircleDecides(t *testing.T) {
 	})
 }
 
+// What stood in one log alone when the space went on there counts, and is not said to be kept
+// in two houses: it never was.
+func TestWhatGoesOnAloneIsKeptInOneHouse(t *testing.T) {
+	inCircle(t, []string{"a", "b", "d"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {
+		waitVoters(t, ctx, c, ident.CircleShard, 3)
+		space, err := c.Box("a").NewSpaceOf(ctx, "files", 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitVoters(t, ctx, c, space, 2)
+		var here, other *raftnodetest.Box
+		for _, b := range c.All() {
+			switch sh := shardAt(t, ctx, b, space); {
+			case sh.Leads:
+				here = b
+			case sh.Replica != 0:
+				other = b
+			}
+		}
+		if here == nil || other == nil {
+			t.Fatal("the space has no leader, or stands in one house")
+		}
+		other.Stop() // what it leads of the circle goes to another
+		if err := other.Start(); err != nil {
+			t.Fatal(err)
+		}
+		mustPut(t, ctx, here, space, "before", []byte("kept"))
+		c.Mesh.Partition([]ident.BoxID{other.Key.BoxID()})
+		kept := make(chan int, 1)
+		go func() {
+			_, n, err := here.Put(ctx, space, "alone", []byte("in one house"))
+			if err != nil {
+				t.Errorf("put: %v", err)
+			}
+			kept <- n
+		}()
+		time.Sleep(100 * time.Millisecond)
+		if err := c.Gone(ctx, other.Name, ""); err != nil {
+			t.Fatal(err)
+		}
+		until(t, ctx, "the circle decides", func() bool { // also where others stand now
+			return here.Node.OfferEra(ctx, space, []ident.BoxID{here.Key.BoxID(), other.Key.BoxID()}) == nil
+		})
+		c.Mesh.Partition([]ident.BoxID{here.Key.BoxID()}) // before the third house has a copy
+		if got := <-kept; got != 1 {
+			t.Errorf("said to be kept in %d houses, want 1", got)
+		}
+		mustGet(t, ctx, here, space, "alone", []byte("in one house"))
+	})
+}
+
 // TestTogetherWithout: who asks is not counted, nor is who was not heard yet.
 func TestTogetherWithout(t *testing.T) {
 	inCircle(t, []string{"a", "b", "c"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {

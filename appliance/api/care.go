@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -38,15 +37,10 @@ func (s *server) scrub(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, nil, circle.ErrNoCircle)
 		return
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	tell := func(step Scrubbing) {
-		json.NewEncoder(w).Encode(step)
-		http.NewResponseController(w).Flush() // a client that is gone ends r's context
-	}
+	tell := telling[Scrubbing](w)
 	last, err := s.Care.Scrub(r.Context(), func(st scrub.Status) { tell(Scrubbing{Read: st.Round.Bytes, Total: st.Total}) })
 	if err != nil {
-		words, _ := explain(err)
-		tell(Scrubbing{Error: words})
+		tell(Scrubbing{Error: s.trouble("scrub", err)})
 		return
 	}
 	check := status.CheckOf(words.English(), scrub.Status{Last: last}, time.Now())
@@ -56,23 +50,5 @@ func (s *server) scrub(w http.ResponseWriter, r *http.Request) {
 // Scrub has the box read everything again that it keeps; tell hears how far it is.
 // It returns the last step.
 func (c *Client) Scrub(ctx context.Context, tell func(Scrubbing)) (Scrubbing, error) {
-	resp, err := c.do(ctx, "POST", "/v1/scrub", nil)
-	if err != nil {
-		return Scrubbing{}, err
-	}
-	defer resp.Body.Close()
-	steps := json.NewDecoder(resp.Body)
-	for {
-		var step Scrubbing
-		if err := steps.Decode(&step); err != nil {
-			return Scrubbing{}, c.noAnswer(ctx, err)
-		}
-		switch {
-		case step.Error != nil:
-			return Scrubbing{}, step.Error
-		case step.Result != nil:
-			return step, nil
-		}
-		tell(step)
-	}
+	return followed(ctx, c, "/v1/scrub", nil, tell)
 }

@@ -127,25 +127,8 @@ func (c *Client) Found(ctx context.Context, f Found) error {
 
 // Join brings a fresh box into a circle; tell hears of each step.
 func (c *Client) Join(ctx context.Context, j Join, tell func(Step)) error {
-	resp, err := c.do(ctx, "POST", "/v1/join", j)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	steps := json.NewDecoder(resp.Body)
-	for {
-		var step Step
-		if err := steps.Decode(&step); err != nil {
-			return c.noAnswer(ctx, err)
-		}
-		switch {
-		case step.Error != nil:
-			return step.Error
-		case step.Done:
-			return nil
-		}
-		tell(step)
-	}
+	_, err := followed(ctx, c, "/v1/join", j, tell)
+	return err
 }
 
 // InviteBox makes a ticket for one box.

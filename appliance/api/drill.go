@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -94,11 +93,7 @@ func (s *server) drill(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, nil, circle.ErrNoCircle)
 		return
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	tell := func(step DrillStep) {
-		json.NewEncoder(w).Encode(step)
-		http.NewResponseController(w).Flush() // a client that is gone ends r's context
-	}
+	tell := telling[DrillStep](w)
 	report, err := s.Drills.Run(r.Context(), o.House, o.Keeper, o.Password, func(step drill.Step) {
 		out := DrillStep{Stage: step.Stage}
 		if step.Proof != nil {
@@ -108,11 +103,7 @@ func (s *server) drill(w http.ResponseWriter, r *http.Request) {
 		tell(out)
 	})
 	if err != nil {
-		words, _ := explain(err)
-		if words.Code == CodeInside {
-			s.Logger.Error("drill", "err", err)
-		}
-		tell(DrillStep{Error: words})
+		tell(DrillStep{Error: s.trouble("drill", err)})
 		return
 	}
 	tell(DrillStep{Report: drillReportOf(report)})
@@ -136,25 +127,11 @@ func (s *server) consent(r *http.Request) (any, error) {
 
 // Drill has a house play dead for a minute; tell hears of each step.
 func (c *Client) Drill(ctx context.Context, o DrillOrder, tell func(DrillStep)) (DrillReport, error) {
-	resp, err := c.do(ctx, "POST", "/v1/drill", o)
+	last, err := followed(ctx, c, "/v1/drill", o, tell)
 	if err != nil {
 		return DrillReport{}, err
 	}
-	defer resp.Body.Close()
-	steps := json.NewDecoder(resp.Body)
-	for {
-		var step DrillStep
-		if err := steps.Decode(&step); err != nil {
-			return DrillReport{}, c.noAnswer(ctx, err)
-		}
-		switch {
-		case step.Error != nil:
-			return DrillReport{}, step.Error
-		case step.Report != nil:
-			return *step.Report, nil
-		}
-		tell(step)
-	}
+	return *last.Report, nil
 }
 
 // LastDrill asks for the report of the last drill.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -110,18 +109,10 @@ func (s *server) retire(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, nil, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	tell := func(step Retiring) {
-		json.NewEncoder(w).Encode(step)
-		http.NewResponseController(w).Flush() // a client that is gone ends r's context
-	}
+	tell := telling[Retiring](w)
 	err = s.Circle.Retire(r.Context(), func(l circle.Leaving) { tell(Retiring{Waiting: l.Waiting, Spaces: l.Spaces}) })
 	if err != nil {
-		words, _ := explain(err)
-		if words.Code == CodeInside {
-			s.Logger.Error("retire", "err", err)
-		}
-		tell(Retiring{Error: words})
+		tell(Retiring{Error: s.trouble("retire", err)})
 		return
 	}
 	tell(Retiring{Done: true})
@@ -138,25 +129,8 @@ func (c *Client) GoneBrief(ctx context.Context, box string, stolen bool) (GoneBr
 
 // Retire takes the box out of its circle; tell hears how far it is.
 func (c *Client) Retire(ctx context.Context, ask Retire, tell func(Retiring)) error {
-	resp, err := c.do(ctx, "POST", "/v1/retire", ask)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	steps := json.NewDecoder(resp.Body)
-	for {
-		var step Retiring
-		if err := steps.Decode(&step); err != nil {
-			return c.noAnswer(ctx, err)
-		}
-		switch {
-		case step.Error != nil:
-			return step.Error
-		case step.Done:
-			return nil
-		}
-		tell(step)
-	}
+	_, err := followed(ctx, c, "/v1/retire", ask, tell)
+	return err
 }
 
 // Stay ends a Retire that has not come to its end.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -32,19 +31,11 @@ func (s *server) join(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, nil, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	tell := func(step Step) {
-		json.NewEncoder(w).Encode(step)
-		http.NewResponseController(w).Flush() // a client that is gone ends r's context
-	}
+	tell := telling[Step](w)
 	err := s.Circle.Join(r.Context(), j.Ticket, circle.Place{House: j.House, Box: j.Box, SameHouse: j.SameHouse}, j.Keeper.person(),
 		func(p pair.Progress) { tell(stepOf(p)) })
 	if err != nil {
-		words, _ := explain(err)
-		if words.Code == CodeInside {
-			s.Logger.Error("join", "err", err)
-		}
-		tell(Step{Error: words})
+		tell(Step{Error: s.trouble("join", err)})
 		return
 	}
 	tell(Step{Done: true})

@@ -191,9 +191,17 @@ func (s *Storage) apply(r *record, at slot) error {
 		s.base, s.baseTerm = r.Index, r.Term
 	case kindForget:
 		s.truncate(s.base + 1)
-		*s = Storage{log: s.log, shard: s.shard}
+		s.forget()
 	}
 	return nil
+}
+
+// forget makes the storage that of a shard of which the log has nothing. Which log and
+// shard it is of stays: that is read without the lock.
+func (s *Storage) forget() {
+	s.exists, s.hard, s.base, s.baseTerm = false, hardState{}, 0, 0
+	s.slots, s.cached, s.cachedBytes = nil, 0, 0
+	s.conf, s.snapshotter = nil, nil
 }
 
 func (s *Storage) push(at slot) {

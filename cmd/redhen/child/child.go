@@ -183,6 +183,16 @@ func (b *Box) Kill() {
 	<-b.ended
 }
 
+// Build builds redhen into dir, with flags for go build, and returns its path.
+func Build(dir string, flags ...string) (string, error) {
+	path := filepath.Join(dir, "redhen")
+	args := append([]string{"build", "-o", path}, flags...)
+	if out, err := exec.Command("go", append(args, "redhen/cmd/redhen")...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build redhen: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
 // Command runs one redhen command on a box's state directory and returns what it printed.
 func Command(ctx context.Context, program, dir, input string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, program, append([]string{"--state", dir, "--json"}, args...)...)

@@ -33,13 +33,13 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "redhen")
-	args := []string{"build", "-o", path}
+	var flags []string
 	if raced {
-		args = append(args, "-race")
+		flags = []string{"-race"}
 	}
-	if out, err := exec.Command("go", append(args, "redhen/cmd/redhen")...).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build redhen: %v\n%s", err, out)
+	path, err := child.Build(dir, flags...)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	os.Setenv(program, path)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -28,9 +27,9 @@ const (
 // build builds redhen; with the tag it is the release to come.
 func build(t *testing.T, tags string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "redhen")
-	if out, err := exec.Command("go", "build", "-tags", tags, "-o", path, "redhen/cmd/redhen").CombinedOutput(); err != nil {
-		t.Fatalf("build redhen: %v\n%s", err, out)
+	path, err := child.Build(t.TempDir(), "-tags", tags)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }

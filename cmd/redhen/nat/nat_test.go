@@ -53,9 +53,9 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "redhen")
-	if out, err := exec.Command("go", "build", "-o", path, "redhen/cmd/redhen").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build redhen: %v\n%s", err, out)
+	path, err := child.Build(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	os.Setenv(program, path)
