@@ -7,6 +7,7 @@ import (
 	"redhen/appliance/circle"
 	"redhen/appliance/drill"
 	"redhen/appliance/firstboot"
+	"redhen/appliance/home"
 	"redhen/appliance/space"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
@@ -24,6 +25,9 @@ func (a *Appliance) Start() *firstboot.Start { return a.start }
 
 // Accounts is who may come in.
 func (a *Appliance) Accounts() *account.Accounts { return a.accounts }
+
+// Home is how boxes that were given up come home.
+func (a *Appliance) Home() *home.Home { return a.home }
 
 // Drills are the fire drills of the circle.
 func (a *Appliance) Drills() *drill.Drills { return a.drills }

@@ -349,10 +349,17 @@ func (s *Space) apart() bool {
 }
 
 // Apart reports whether no majority of the circle's houses has been in reach for
-// apartAfter, as far as this box can know.
+// apartAfter, as far as this box can know, or the circle counts its replica no more: whoever was
+// let in again hears the others, but not of its new place.
 func (n *Node) Apart() bool {
 	rep := n.replica(ident.CircleShard)
-	return rep != nil && rep.apart()
+	return rep != nil && (rep.expelled() || rep.apart())
+}
+
+// expelled reports whether the membership in force here counts this replica no more.
+func (r *replica) expelled() bool {
+	m := r.members.Load()
+	return len(m.boxes) > 0 && !m.has(r.id)
 }
 
 // TogetherWithout reports whether a majority of the circle's houses has been heard by
