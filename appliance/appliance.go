@@ -66,6 +66,7 @@ type Config struct {
 	Wifi   *Wifi          // nil = somebody else looks after the radio, or there is none
 	Panel  Panel          // screen and light; they are the caller's to close
 	Update *update.Config // where the box has its slots; nil: it has none
+	Clock  *Clock         // of a machine that keeps no time while it is off; nil: it does
 	Canary time.Duration  // how long a release does well at a friend's before it is taken; 0 = update.Canary
 
 	LookForUpdates time.Duration // between two looks at what friends have; 0 = ten minutes
@@ -118,6 +119,7 @@ type Appliance struct {
 	pages    *web.Server      // nil without http
 	public   public           // the circle's name in the world
 	updater  *update.Updater  // nil without slots
+	disks    *dataDisks       // the same
 
 	claimCode string // for a fresh box, a gift, and a forgotten password
 
@@ -349,6 +351,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	group.Go(func() error { return ended("update", a.followUpdates(ctx)) })
 	group.Go(func() error { return ended("level", a.followLevel(inner)) })
 	group.Go(func() error { return ended("updates of friends", a.takeFromFriends(ctx)) })
+	group.Go(func() error { return ended("clock", a.followClocks(ctx)) })
 	group.Go(func() error {
 		defer doorsClosed()
 		return ended("doors", a.serveDoors(ctx))

@@ -78,7 +78,7 @@ func (a *Appliance) openDoors() (err error) {
 func (a *Appliance) care() web.Care {
 	c := web.Care{Drills: a.drills, Scrubber: a.node, Strangers: a}
 	if a.updater != nil {
-		c.Updates = a.updater
+		c.Updates, c.Disks = a.updater, a.disks
 	}
 	if b := a.bakery(); b != nil {
 		c.Bakery = b
@@ -211,7 +211,7 @@ func (a *Appliance) recalled(ctx context.Context, h http.Handler) http.Handler {
 // forKeepers are the requests of the local door that the keeper of this box may send
 // from elsewhere, by name and password.
 func forKeepers() []string {
-	return []string{"GET /v1/box", "GET /v1/status", "GET /v1/diary", "GET /v1/cards", "POST /v1/gifts", "GET /v1/update", "POST /v1/update"}
+	return []string{"GET /v1/box", "GET /v1/status", "GET /v1/diary", "GET /v1/cards", "POST /v1/gifts", "GET /v1/disks", "POST /v1/disks", "GET /v1/update", "POST /v1/update"}
 }
 
 // keepersDoor lets a keeper's program through, and no page of another site that has a
@@ -232,7 +232,7 @@ func (a *Appliance) localDoor() http.Handler {
 		Bakery: a.bakery(),
 	}
 	if a.updater != nil {
-		cfg.Updates = a.updater
+		cfg.Updates, cfg.Disks = a.updater, a.disks
 	}
 	return api.New(cfg)
 }

@@ -164,10 +164,10 @@ func (a *air) Known() (names []string) {
 }
 
 // Join implements webwifi.Air.
-func (a *air) Join(ssid, password string, hidden bool) (wrong string) {
+func (a *air) Join(ssid, password string, hidden bool) (wrong seed.Part) {
 	w, wrong := seed.NewWifi(ssid, password, "")
 	if wrong != "" {
-		return strings.ToUpper(wrong[:1]) + wrong[1:]
+		return wrong
 	}
 	w.Hidden = hidden
 	a.start.AddWifi(w)

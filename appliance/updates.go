@@ -20,6 +20,7 @@ import (
 	"redhen/appliance/dav"
 	"redhen/appliance/status"
 	"redhen/appliance/update"
+	"redhen/images/datadisk"
 	"redhen/images/flash"
 	"redhen/images/layout"
 	"redhen/provision/ident"
@@ -54,6 +55,7 @@ func (a *Appliance) openUpdates() error {
 		return agreed
 	}
 	a.updater = update.New(cfg)
+	a.disks = &dataDisks{Box: &datadisk.Box{Disks: a.cfg.Machine, Card: layout.DataDir, State: a.cfg.Dir}, updater: a.updater}
 	a.host.Handle(update.Protocol, p2p.Members, a.updater.Serve)
 	return nil
 }
@@ -108,6 +110,31 @@ func (a *Appliance) bakery() api.Bakery {
 	}
 	running := cfg.Loader.Running()
 	return flash.Bakery{Disks: a.cfg.Machine, Own: flash.OwnOf(cfg.Running, running, cfg.Boot, cfg.Root(running), a.cfg.Dir)}
+}
+
+// dataDisks has the box keep its data on a disk. It moves there at the next start, when
+// redhen does not run.
+type dataDisks struct {
+	*datadisk.Box
+	updater *update.Updater
+}
+
+var _ api.DataDisks = (*dataDisks)(nil)
+
+// Choose implements api.DataDisks. A release on trial that restarts might be given up for that.
+func (d *dataDisks) Choose(ctx context.Context, device, typed string) (datadisk.Target, error) {
+	trial, err := d.updater.OnTrial()
+	if err != nil {
+		return datadisk.Target{}, err
+	}
+	if trial {
+		return datadisk.Target{}, &flash.Refusal{Sentence: "The release that this box runs has yet to prove itself. Nothing was changed. Try it again in some minutes."}
+	}
+	t, err := d.Box.Choose(ctx, device, typed)
+	if err == nil {
+		d.updater.AskRestart()
+	}
+	return t, err
 }
 
 // followUpdates confirms the slot that runs, tells the diary what became of an update,

@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"redhen/appliance/circle"
+	"redhen/appliance/giftcard"
+	"redhen/appliance/words"
 	"redhen/images/flash"
-	"redhen/provision/giftcard"
 	"redhen/provision/seed"
 )
 
@@ -52,7 +53,7 @@ func (s *server) gift(r *http.Request) (any, error) {
 	for _, w := range o.Wifi {
 		n, wrong := seed.NewWifi(w.SSID, w.Password, w.Country)
 		if wrong != "" || len(order.Wifi) == seed.MaxNetworks {
-			return nil, &Error{CodeBadRequest, "The Wi-Fi “" + w.SSID + "” cannot be put onto the card: " + orElse(wrong, "there are too many") + ". Nothing was changed. Correct it and try again."}
+			return nil, &Error{CodeBadRequest, words.English().Say("wifi.wrong." + orElse(string(wrong), "many"))}
 		}
 		n.Hidden = w.Hidden
 		order.Wifi = append(order.Wifi, n)
@@ -78,7 +79,7 @@ func (s *server) gift(r *http.Request) (any, error) {
 	if len(order.Wifi) > 0 {
 		card.Wifi = order.Wifi[0].SSID
 	}
-	page, err := giftcard.HTML(card)
+	page, err := giftcard.HTML(card, words.English())
 	g := Gift{Written: onto.Words, Code: p.Code, Ticket: p.Ticket, Expires: p.Expires, Card: string(page)}
 	if o.Onto == "" {
 		g.Seed = string(seed.Render(p.Seed))

@@ -37,7 +37,7 @@ type Spaces interface {
 	OwnersView(name string) (*space.FS, error)
 }
 
-// Config is what the interface shows. All fields are needed, but for Bakery and Updates.
+// Config is what the interface shows. All fields are needed, but for Bakery, Updates and Disks.
 type Config struct {
 	Box     func() Box
 	Circle  *circle.Circle
@@ -46,8 +46,9 @@ type Config struct {
 	Spaces  Spaces
 	Care    Care
 	Drills  Drills
-	Bakery  Bakery  // nil: the box does not run from a card
-	Updates Updates // nil: the same
+	Bakery  Bakery    // nil: the box does not run from a card
+	Updates Updates   // nil: the same
+	Disks   DataDisks // nil: the same
 	// SetStrangers switches the help of strangers on or off.
 	SetStrangers func(on bool) error
 	Naming       Naming
@@ -92,6 +93,8 @@ func New(cfg Config) http.Handler {
 	handle("POST /v1/invites/box", s.inviteBox)
 	handle("POST /v1/gifts", s.gift)
 	handle("GET /v1/cards", s.cards)
+	handle("GET /v1/disks", s.dataDisks)
+	handle("POST /v1/disks", s.chooseDisk)
 	handle("GET /v1/update", s.update)
 	handle("POST /v1/update", s.orderUpdate)
 	mux.HandleFunc("PUT /v1/update", s.takeUpdate)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"redhen/appliance/space"
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 )
 
@@ -102,7 +103,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var ok bool
 	if q.account, ok = h.cfg.Auth.Authenticate(w.Header(), r); !ok {
-		http.Error(w, "Log in with the name of your account and a device password.", http.StatusUnauthorized)
+		http.Error(w, q.words().Say("dav.login"), http.StatusUnauthorized)
 		return
 	}
 	if err := q.serve(); err != nil {
@@ -185,11 +186,11 @@ func (e *refusal) Unwrap() error { return e.err }
 
 // fail answers an error in words.
 func (q *request) fail(err error) {
-	t := space.Explain(err)
+	w := q.words()
+	t := space.ExplainIn(w, err)
 	if e, ok := errors.AsType[*refusal](err); ok {
 		if t.Status == http.StatusInternalServerError {
-			t = space.Trouble{What: "This program asked for something that is not possible here.",
-				Lost: "Nothing was changed or lost.", Do: "Look into its settings, or use another program."}
+			t = space.Trouble{What: w.Say("trouble.program.what"), Lost: w.Say("trouble.unchanged"), Do: w.Say("trouble.program.do")}
 		}
 		t.Status = e.status
 	}
@@ -206,6 +207,11 @@ func (q *request) fail(err error) {
 		return
 	}
 	http.Error(q.w, t.String(), t.Status)
+}
+
+// words are in the language that the program asks for, English for most.
+func (q *request) words() *words.Words {
+	return words.Choose(q.r.Header.Get("Accept-Language"), words.All())
 }
 
 // xml answers a document of ours.

@@ -100,7 +100,7 @@ func (e *entry) Patch(patches []webdav.Proppatch) ([]webdav.Propstat, error) {
 	q := e.tree.q
 	a, err := q.fs.SetProps(q.r.Context(), q.path, props, e.tree.opt)
 	if err != nil {
-		t := space.Explain(err)
+		t := space.ExplainIn(e.tree.q.words(), err)
 		status.Status, status.ResponseDescription = t.Status, t.String()
 		return []webdav.Propstat{status}, nil
 	}

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"maps"
 	"strconv"
 	"time"
 
@@ -44,13 +45,24 @@ func (w *Watch) Diary(in *words.Words, limit int) (lines []Line, err error) {
 	now := w.cfg.Now()
 	err = w.cfg.Node.Directory(func(v directory.View) error {
 		for _, e := range v.Diary(limit) {
-			if line, ok := Tell(in, e, now); ok {
+			if line, ok := Tell(in, inFull(v, e), now); ok {
 				lines = append(lines, line)
 			}
 		}
 		return nil
 	})
 	return lines, err
+}
+
+// inFull is a row in which people are called as their friends call them, as far as they
+// still have an account; it is stored with the names by which they log in.
+func inFull(v directory.View, e directory.Entry) directory.Entry {
+	who := map[string]string{"account-added": "name", "password-reset": "name", "passkey-added": "name", whatGoesOn: "space", "box-kept": "keeper"}[e.What]
+	if a, ok := v.AccountByName(e.About[who]); who != "" && ok && a.FullName != "" {
+		e.About = maps.Clone(e.About)
+		e.About[who] = a.FullName
+	}
+	return e
 }
 
 // Tell puts a row into words, "diary.CODE" and "diary.CODE.lost"; false for a row of a

@@ -191,11 +191,16 @@ func (u *Updater) install(ctx context.Context, r io.Reader, since int64) (fresh 
 			u.cfg.Log.Warn("update is not kept for friends", "err", err)
 		}
 	}
+	u.AskRestart()
+	return fresh, nil
+}
+
+// AskRestart has Run return ErrRestart.
+func (u *Updater) AskRestart() {
 	select {
 	case u.restart <- struct{}{}:
 	default: // one waits already
 	}
-	return fresh, nil
 }
 
 // write fills the other slot, and then has it start.

@@ -14,6 +14,7 @@ import (
 	"redhen/appliance/drill"
 	"redhen/appliance/home"
 	"redhen/images/bundle"
+	"redhen/images/datadisk"
 	"redhen/images/layout"
 	"redhen/provision/ident"
 	"redhen/provision/roster"
@@ -36,6 +37,7 @@ type careful struct {
 	updated   string
 	postponed time.Time
 	leaveErr  error
+	disks     usbDisks
 }
 
 func (c *careful) Returns() []home.Return {
@@ -230,6 +232,61 @@ func TestAnUpdateIsUploaded(t *testing.T) {
 	body, _ = b.upload("/box/update", "update", "x.update", "signed system")
 	if has(t, body, "Release 2026-12 is installed.", "The box restarts now."); w.care.updated != "signed system" {
 		t.Errorf("%q", w.care.updated)
+	}
+}
+
+// usbDisks are the disks at the box's ports.
+type usbDisks struct {
+	mu     sync.Mutex // guards what follows
+	free   []datadisk.Target
+	erased string
+	fails  bool
+}
+
+func (d *usbDisks) Targets() []datadisk.Target {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.free
+}
+
+func (d *usbDisks) Choose(_ context.Context, device, typed string) (datadisk.Target, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fails {
+		return datadisk.Target{}, io.ErrUnexpectedEOF
+	}
+	d.erased = device + " " + typed
+	return d.free[0], nil
+}
+
+// TestADiskIsErasedOnlyByItsName: the box moves to a disk when somebody typed its name.
+func TestADiskIsErasedOnlyByItsName(t *testing.T) {
+	w, b := two(t)
+	w.running()
+	if body, _ := b.get("/box/care"); strings.Contains(body, "Keep it on a disk") {
+		t.Error("a disk is offered that is not there")
+	}
+	d := &w.care.disks
+	d.free = []datadisk.Target{{Device: "/dev/sda", Name: "Extreme 55AE", Words: "USB disk Extreme 55AE, 931.5 GiB"}}
+	body, _ := b.get("/box/care")
+	has(t, body, "Keep it on a disk", "USB disk Extreme 55AE, 931.5 GiB")
+	for typed, want := range map[string]string{"": "Please type the name of the disk.", "yes": "No disk here is called so. Nothing was changed."} {
+		body, _ := b.post("/box/disk", "disk-name", typed)
+		has(t, body, want)
+	}
+	if body, _ := w.loggedIn("ben").post("/box/disk", "disk-name", "Extreme 55AE"); !strings.Contains(body, "This is somebody else’s box.") || d.erased != "" {
+		t.Errorf("%q was erased\n%s", d.erased, body)
+	}
+	d.fails = true
+	b.post("/box/disk", "disk-name", "Extreme 55AE")
+	b.until("/box/care", "what this box keeps is on its card as before")
+	d.mu.Lock()
+	d.fails = false
+	d.mu.Unlock()
+	b.post("/box/disk", "disk-name", "extreme 55ae")
+	b.until("/box/care", "Leave its power on.")
+	if d.erased != "/dev/sda extreme 55ae" {
+		t.Errorf("%q was erased", d.erased)
 	}
 }
 

@@ -102,6 +102,9 @@ func (p place) rename(f *page.Form) error {
 		return p.backTo(dir, page.Note{Text: p.Say("did.nothing")})
 	}
 	a, err := p.fs.Move(p.R.Context(), p.path, space.Join(dir, name), space.MoveOptions{})
+	if overtaken(err) {
+		return p.meanwhile()
+	}
 	if err != nil {
 		f.Errors["name"] = p.sentence(err)
 		return p.again(f)
@@ -121,6 +124,9 @@ func (p place) move(f *page.Form) error {
 		return p.backTo(dir, page.Note{Text: p.Say("did.nothing")})
 	}
 	a, err := p.fs.Move(p.R.Context(), p.path, space.Join(to, name), space.MoveOptions{})
+	if overtaken(err) {
+		return p.meanwhile()
+	}
 	if err != nil {
 		f.Errors["to"] = p.sentence(err)
 		return p.again(f)
@@ -128,6 +134,18 @@ func (p place) move(f *page.Form) error {
 	n := p.result("did.move", a, "to", folderName(to, p.Say("files.title")))
 	n.UndoBy(p.urlOf("/files", space.Join(to, a.Info.Name))+"?do=move", p.Say("undo"), "to", dir)
 	return p.backTo(dir, n)
+}
+
+// overtaken reports whether somebody else has moved or removed it since the page was
+// shown, in this house or, in the same moment, in another.
+func overtaken(err error) bool {
+	return errors.Is(err, space.ErrNotFound) || errors.Is(err, space.ErrPrecondition)
+}
+
+// meanwhile leads to the folder: there it is under its other name.
+func (p place) meanwhile() error {
+	dir, name := space.Split(p.path)
+	return p.backTo(dir, page.Note{Bad: true, Text: p.Say("did.meanwhile", "name", name), Lines: []string{p.Say("did.meanwhile.do")}})
 }
 
 func folderName(dir, root string) string {
@@ -152,6 +170,9 @@ func (p place) again(f *page.Form) error {
 func (p place) remove() error {
 	dir, name := space.Split(p.path)
 	info, err := p.fs.Stat(p.R.Context(), p.path)
+	if overtaken(err) {
+		return p.meanwhile()
+	}
 	if err != nil {
 		return err
 	}

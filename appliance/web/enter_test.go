@@ -97,7 +97,7 @@ func TestForgottenPassword(t *testing.T) {
 	body, _ = friend.post(path, "password", "short")
 	has(t, body, "easy to guess")
 	body, _ = friend.post(path, "password", "a new one for ben")
-	has(t, body, "Your new password holds.", "Ben has a new password, set with the help of Ada Brown.")
+	has(t, body, "Your new password holds.", "Ben Carter has a new password, set with the help of Ada Brown.")
 	if _, code := w.browser().post(path, "password", "one more for ben"); code != 410 {
 		t.Errorf("a second time: %d", code)
 	}

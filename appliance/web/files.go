@@ -135,9 +135,9 @@ func (p place) kept(s status.Space) string {
 	case s.Waiting > 0:
 		return p.Say("kept.waiting", "n", s.Waiting)
 	case len(s.Houses) < s.Possible:
-		return p.Say("kept.growing", "n", len(s.Houses), "all", s.Possible, "houses", strings.Join(s.Houses, ", "))
+		return p.Say("kept.growing", "n", len(s.Houses), "all", s.Possible, "houses", p.Words.List(s.Houses))
 	}
-	return p.Say("kept.houses", "n", len(s.Houses), "houses", strings.Join(s.Houses, ", "))
+	return p.Say("kept.houses", "n", len(s.Houses), "houses", p.Words.List(s.Houses))
 }
 
 // list returns a folder, folders first, or what a search finds.

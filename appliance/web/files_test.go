@@ -53,6 +53,61 @@ func TestUploadAndDownload(t *testing.T) {
 	has(t, body, "Please choose a file first.")
 }
 
+// TestFilmsAreSoughtIn: a film is shown in the page, and a browser gets the part of it that
+// somebody jumps to: the middle, the end, and what is left.
+func TestFilmsAreSoughtIn(t *testing.T) {
+	_, b := ada(t)
+	film := strings.Repeat("0123456789", 300_000) // three chunks
+	b.upload("/files/ada?do=upload", "files", "hens.mp4", film)
+	body, _ := b.get("/files/ada/hens.mp4")
+	has(t, body, `<video src="/get/ada/hens.mp4" controls preload="metadata">`)
+	get := func(asked, tag string) (*http.Response, string) {
+		r := httptest.NewRequest("GET", "/get/ada/hens.mp4", nil)
+		r.Header.Set("Range", asked)
+		if tag != "" {
+			r.Header.Set("If-Range", tag)
+		}
+		res := b.do(r)
+		return res, b.body(res)
+	}
+	for asked, want := range map[string]string{
+		"bytes=0-": film, "bytes=1048570-1048580": film[1048570:1048581], "bytes=-7": film[len(film)-7:], "bytes=2999990-9999999": film[2999990:],
+	} {
+		res, got := get(asked, "")
+		if got != want || res.StatusCode != http.StatusPartialContent || res.Header.Get("Content-Type") != "video/mp4" || res.Header.Get("Accept-Ranges") != "bytes" {
+			t.Errorf("%s: %d, %d bytes, %v", asked, res.StatusCode, len(got), res.Header)
+		}
+	}
+	if res, _ := get("bytes=3000000-", ""); res.StatusCode != http.StatusRequestedRangeNotSatisfiable {
+		t.Errorf("beyond the end: %d", res.StatusCode)
+	}
+	if res, got := get("bytes=5-6", `"another version"`); res.StatusCode != http.StatusOK || got != film {
+		t.Errorf("of another version: %d, %d bytes", res.StatusCode, len(got))
+	}
+}
+
+// TestTwoRenameTheSame: a page that is old by the time somebody sends it changes nothing,
+// and leads to where the file is now.
+func TestTwoRenameTheSame(t *testing.T) {
+	_, b := ada(t)
+	b.upload("/files/ada?do=upload", "files", "hens.txt", "red hens")
+	b.post("/files/ada/hens.txt?do=rename", "name", "our hens.txt")
+	for _, old := range [][3]string{{"rename", "name", "the hens.txt"}, {"move", "to", "/"}, {"remove", "", ""}} {
+		if old[0] == "move" {
+			b.post("/files/ada?do=mkdir", "folder", "Garden")
+			old[2] = "/Garden"
+		}
+		body, code := b.post("/files/ada/hens.txt?do="+old[0], old[1], old[2])
+		if code != http.StatusOK {
+			t.Errorf("%s: %d", old[0], code)
+		}
+		has(t, body, "Somebody else gave “hens.txt” another name or place in the meantime", "nothing is lost", "our hens.txt")
+	}
+	if got := b.body(b.do(httptest.NewRequest("GET", "/get/ada/our%20hens.txt", nil))); got != "red hens" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestNothingStoredRuns: what people store is never run by a browser as ours.
 func TestNothingStoredRuns(t *testing.T) {
 	_, b := ada(t)

@@ -140,7 +140,8 @@ type Claim interface {
 type Care struct {
 	Drills    care.Drills
 	Scrubber  care.Scrubber
-	Updates   care.Updates // nil: the box has no slots
+	Updates   care.Updates   // nil: the box has no slots
+	Disks     care.DataDisks // nil: the same
 	Strangers care.Strangers
 	Bakery    gift.Bakery // nil: the box writes no cards
 }
@@ -334,7 +335,7 @@ func (s *Server) routes() {
 		s.noun((&naming.Pages{Naming: s.cfg.Naming, Keepers: s.cfg.Circle}).Routes())
 	}
 	c := &care.Pages{
-		Drills: s.cfg.Care.Drills, Scrubber: s.cfg.Care.Scrubber, Leaving: s.cfg.Circle, Updates: s.cfg.Care.Updates,
+		Drills: s.cfg.Care.Drills, Scrubber: s.cfg.Care.Scrubber, Leaving: s.cfg.Circle, Updates: s.cfg.Care.Updates, Disks: s.cfg.Care.Disks,
 		Strangers: s.cfg.Care.Strangers, Near: s.cfg.Status, Wishes: s.cfg.Circle, Status: s.cfg.Status, Consents: s.consents,
 	}
 	s.noun(c.Routes())

@@ -315,18 +315,36 @@ func TestJoinByPhoto(t *testing.T) {
 	has(t, body, "Please choose a picture first.")
 }
 
-// TestPagesFitTheBudget: the first page and all it needs are at most 60 kB.
+// TestPagesFitTheBudget: the first page and all it needs are at most 60 kB, at a fresh box
+// and at home. BenchmarkHome counts the time.
 func TestPagesFitTheBudget(t *testing.T) {
-	w := newWorld(t)
-	body, _ := w.browser().get("/")
-	n := len(body)
-	for _, a := range w.server.site.Assets() {
-		n += len(w.browser().body(w.browser().do(httptest.NewRequest("GET", a, nil))))
+	fresh, home := newWorld(t), newWorld(t)
+	home.found()
+	home.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	for _, b := range []*browser{fresh.browser(), home.loggedIn("ada")} {
+		body, _ := b.get("/")
+		n := len(body)
+		for _, a := range b.w.server.site.Assets() {
+			n += len(b.body(b.do(httptest.NewRequest("GET", a, nil))))
+		}
+		if n > 60<<10 {
+			t.Errorf("%d bytes", n)
+		}
+		if strings.Contains(body, "http://") || strings.Contains(body, "https://") || strings.Contains(body, "style=") {
+			t.Error("the page asks elsewhere, or styles in place")
+		}
 	}
-	if n > 60<<10 {
-		t.Errorf("%d bytes", n)
-	}
-	if strings.Contains(body, "http://") || strings.Contains(body, "https://") || strings.Contains(body, "style=") {
-		t.Error("the page asks elsewhere, or styles in place")
+}
+
+// TestOneLineIsReadOut: on each page one line alone, and none of what changes by itself
+// beside it, is read out when it changes.
+func TestOneLineIsReadOut(t *testing.T) {
+	w, b := ada(t)
+	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	for _, path := range []string{"/", "/files/ada", "/circle", "/circle/drill", "/box/care", "/invite/box", "/me", "/nothing"} {
+		body, _ := b.get(path)
+		if n := strings.Count(body, `role="status"`); n != 1 || strings.Contains(body, "aria-live") || strings.Count(body, `role="alert"`) != 0 {
+			t.Errorf("%s: %d status lines", path, n)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"redhen/board/wifi"
+	"redhen/provision/seed"
 )
 
 // attic is a radio of the test.
@@ -23,9 +24,9 @@ func (a *attic) OnSetup(*http.Request) bool { return a.setup }
 func (a *attic) Forget(ssid string) {
 	a.known = slices.DeleteFunc(a.known, func(s string) bool { return s == ssid })
 }
-func (a *attic) Join(ssid, key string, hidden bool) string {
+func (a *attic) Join(ssid, key string, hidden bool) seed.Part {
 	if key == "short" {
-		return "A Wi-Fi password has 8 to 63 characters"
+		return seed.PartPassword
 	}
 	name := ssid + "/" + key
 	if hidden {

@@ -183,7 +183,7 @@ func newWorldWith(t testing.TB, change func(*Config)) *world {
 	}
 	cfg := Config{
 		Box: w.key.BoxID(), Circle: w, Desk: w.desk, Sessions: accounts, Status: watch, Spaces: w,
-		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Strangers: w.care}, Naming: w.named, Fresh: func(context.Context) []netip.Addr { return w.fresh },
+		Returns: w.care, Care: Care{Drills: w.care, Scrubber: w.care, Updates: w.care, Disks: &w.care.disks, Strangers: w.care}, Naming: w.named, Fresh: func(context.Context) []netip.Addr { return w.fresh },
 		Claim: NewRule("hen-and-egg", 15*time.Minute, nil), Names: func() []string { return []string{"mill-lane.local"} }, Now: clock, Logger: log,
 	}
 	change(&cfg)

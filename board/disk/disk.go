@@ -39,6 +39,7 @@ type Disk struct {
 	Serial    string
 	Made      string // month of make, "03/2024"; cards only
 	Size      int64  // bytes
+	Block     int64  // bytes of the piece that it counts in: 512, on a few disks 4096
 	ReadOnly  bool   // refuses writes as a whole: locked, or worn out
 	Removable bool
 	Rotates   bool // a disk with platters
@@ -124,6 +125,7 @@ func read(fsys fs.FS, name string) (Disk, bool) {
 		ReadOnly:  number(fsys, dir+"/ro") == 1 || number(fsys, dir+"/force_ro") == 1,
 		Removable: number(fsys, dir+"/removable") == 1,
 		Rotates:   number(fsys, dir+"/queue/rotational") == 1,
+		Block:     max(sector, number(fsys, dir+"/queue/logical_block_size")),
 		Traffic:   traffic(fsys, dir),
 		Parts:     parts(fsys, dir),
 	}

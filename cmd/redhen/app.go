@@ -37,7 +37,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.state, "state", defaultState(), "state directory of the box (or set REDHEN_STATE)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "show JSON")
 	root.AddCommand(
-		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.giftCommand(), a.cardsCommand(), a.updateCommand(), a.accountCommand(),
+		a.runCommand(), a.foundCommand(), a.inviteCommand(), a.joinCommand(), a.giftCommand(), a.cardsCommand(), a.diskCommand(), a.updateCommand(), a.accountCommand(),
 		a.statusCommand(), a.doctorCommand(), a.nameCommand(), a.relayCommand(), a.housesCommand(), a.diaryCommand(), a.goneCommand(), a.replaceCommand(), a.takeoverCommand(), a.exportCommand(),
 		a.scrubCommand(), a.drillCommand(), a.retireCommand(), a.installCommand(), a.uninstallCommand(), a.flashCommand(), a.demoCommand(), a.fireCommand(),
 	)

@@ -19,6 +19,8 @@ import (
 
 	"redhen/appliance"
 	"redhen/appliance/api"
+	"redhen/board"
+	"redhen/board/clock"
 	"redhen/board/panel"
 	"redhen/provision/p2p"
 	"redhen/provision/p2p/addrbook"
@@ -127,7 +129,9 @@ func (a *app) runBox(ctx context.Context, f runFlags) error {
 		cfg.Panel, off = openPanel(cfg.Logger)
 		defer off()
 	}
-	cfg.Update = a.slots()
+	if cfg.Update = a.slots(); cfg.Update != nil && !board.Read(os.DirFS("/")).Clock.Keeps() {
+		cfg.Clock = &appliance.Clock{Set: clock.Set}
+	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	if f.withParent {

@@ -61,13 +61,21 @@ func Look(part io.ReaderAt) (State, error) {
 }
 
 const (
-	blockSize      = 4096
-	groupBlocks    = 8 * blockSize // of a block group
-	inodesPerGroup = 1024          // one for each 128 KiB: chunks are files of up to a MiB
+	blockSize   = 4096
+	groupBlocks = 8 * blockSize // of a block group
 	// wipeAhead clears what an earlier use of the card left where the new file system
 	// begins: superblock, group descriptors, journal.
 	wipeAhead = 4 << 20
 )
+
+// inodesPerGroup is one inode for each 128 KiB: chunks are files of up to a MiB. All
+// tables of inodes are written, so that a large disk has fewer, one for each 512 KiB.
+func inodesPerGroup(size int64) int64 {
+	if size > 64<<30 {
+		return 256
+	}
+	return 1024
+}
 
 // Make makes the file system of a fresh partition of size bytes. When it is cut off the
 // partition is still fresh.
@@ -91,7 +99,7 @@ func makeMarked(part *os.File, size int64) error {
 	groups := (size/blockSize + groupBlocks - 1) / groupBlocks
 	fs, err := ext4.Create(layout.Storage(part), size, 0, layout.Sector, &ext4.Params{
 		VolumeName: "redhen", SectorsPerBlock: blockSize / layout.Sector,
-		InodeCount: uint32(groups * inodesPerGroup),
+		InodeCount: uint32(groups * inodesPerGroup(size)),
 		Features:   []ext4.FeatureOpt{ext4.WithFeatureReservedGDTBlocksForExpansion(false)}, // needs blocks of 1 KiB
 	})
 	if err != nil {

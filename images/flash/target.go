@@ -107,8 +107,8 @@ func device(root fs.FS, path string) (Target, error) {
 }
 
 func whole(root fs.FS, path string, d disk.Disk) (Target, error) {
-	words := describe(d)
-	if where, ok := inUse(root, d); ok {
+	words := Describe(d)
+	if where, ok := InUse(root, d); ok {
 		return Target{}, refuse("%s (%s) is in use, at %s. Nothing was changed. Take it out of use (eject it), or name another one.", path, words, where)
 	}
 	switch {
@@ -127,7 +127,8 @@ func isCard(d disk.Disk) bool {
 	return d.Kind == disk.Card || d.Kind == disk.Stick
 }
 
-func describe(d disk.Disk) string {
+// Describe is a disk for people: "card SD32G, 29.7 GiB".
+func Describe(d disk.Disk) string {
 	kind := map[disk.Kind]string{disk.Card: "card", disk.Stick: "stick or card in a reader", disk.EMMC: "soldered flash", disk.USB: "USB disk"}[d.Kind]
 	if kind == "" {
 		kind = "disk"
@@ -135,9 +136,9 @@ func describe(d disk.Disk) string {
 	return fmt.Sprintf("%s %s, %.1f GiB", kind, strings.TrimSpace(d.Model), float64(d.Size)/(1<<30))
 }
 
-// inUse returns where a disk or a part of it is in use: mounted, swapped to, or held
+// InUse returns where a disk or a part of it is in use: mounted, swapped to, or held
 // by another device such as an encrypted volume.
-func inUse(root fs.FS, d disk.Disk) (string, bool) {
+func InUse(root fs.FS, d disk.Disk) (string, bool) {
 	names := map[string]bool{"/dev/" + d.Name: true}
 	dirs := []string{"sys/block/" + d.Name}
 	for _, p := range d.Parts {

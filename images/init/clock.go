@@ -3,9 +3,9 @@ package main
 import (
 	"log"
 	"os"
-	"syscall"
 	"time"
 
+	"redhen/board/clock"
 	"redhen/images/layout"
 )
 
@@ -27,9 +27,8 @@ func (s *system) setClock() {
 	if !wrong {
 		return
 	}
-	tv := syscall.NsecToTimeval(then.UnixNano())
-	if err := syscall.Settimeofday(&tv); err != nil {
-		log.Printf("set the clock: %v", err)
+	if err := clock.Set(then); err != nil {
+		log.Print(err)
 		return
 	}
 	log.Printf("the clock was behind; it shows the last known time, %s", then.UTC().Format(time.DateTime))

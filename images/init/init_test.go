@@ -32,7 +32,7 @@ func TestTroubleIsOnThePage(t *testing.T) {
 	s := &system{root: fstest.MapFS{}}
 	s.trouble("The card is <worn> out (%v).", os.ErrPermission)
 	w := httptest.NewRecorder()
-	troublePage(s.found).ServeHTTP(w, httptest.NewRequest("GET", "/anything", nil))
+	s.only().ServeHTTP(w, httptest.NewRequest("GET", "/anything", nil))
 	if got := w.Body.String(); w.Code != 503 || !strings.Contains(got, "<p>The card is &lt;worn&gt; out (permission denied).</p>") {
 		t.Errorf("%d %s", w.Code, got)
 	}

@@ -47,16 +47,23 @@ func main() {
 	s.mountBoot()
 	loadDrivers()
 	s.dataIsThere()
+	s.dataDisk()
 	s.keepTrouble()
 	s.setClock()
 	go noteClock() // ends with the box
-	go s.guard()   // the same
+	if s.move == nil {
+		go s.guard() // the same
+	}
 	services := s.services()
 	log.Printf("up in %v, slot %s", time.Since(begin).Round(time.Millisecond), s.slot())
 	if err := gokrazy.SuperviseServices(services); err != nil {
 		log.Printf("supervise: %v", err)
 	}
-	s.page() // nil ground for redhen: only the page of what is wrong
+	s.page()
+	if s.move != nil {
+		s.move.run()
+	}
+	s.awaitDisk()
 	select {}
 }
 
@@ -80,7 +87,7 @@ func (s *system) services() []*gokrazy.Service {
 	for _, name := range []string{"randomd", "dhcp", "ntp"} {
 		all = append(all, gokrazy.NewService(exec.Command(modules+name)))
 	}
-	if s.fatal {
+	if s.fatal || s.move != nil {
 		return all
 	}
 	cmd := exec.Command(program, "run", "--state", layout.StateDir, "--http", ":80", "--boot", layout.BootDir, "--wifi")

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"html"
+	"io"
 	"io/fs"
 	"log"
 	"net/http"
@@ -19,7 +20,9 @@ import (
 type system struct {
 	root  fs.FS // rooted at /
 	found []string
-	fatal bool // redhen cannot run
+	fatal bool   // redhen cannot run
+	lost  string // GUID of the data disk that is not there
+	move  *move  // redhen does not run while its data moves
 }
 
 // trouble notes, for people, what was found wrong.
@@ -43,24 +46,28 @@ func (s *system) keepTrouble() {
 	}
 }
 
-// page answers every request with what is wrong, where redhen does not run.
+// page answers every request with what is wrong, or what is being done, where redhen does not run.
 func (s *system) page() {
-	if !s.fatal {
+	if !s.fatal && s.move == nil {
 		return
 	}
-	srv := &http.Server{Addr: ":80", ReadHeaderTimeout: 15 * time.Second, Handler: troublePage(s.found)}
+	srv := &http.Server{Addr: ":80", ReadHeaderTimeout: 15 * time.Second, Handler: s.only()}
 	go func() { log.Print(srv.ListenAndServe()) }() // ends with the box
 }
 
-func troublePage(found []string) http.Handler {
-	body := "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>redhen</title><h1>This box cannot run</h1>"
-	for _, text := range found {
-		body += "<p>" + html.EscapeString(text) + "</p>"
-	}
+// only is the one page while redhen does not run.
+func (s *system) only() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		title, said := "This box cannot run", s.found
+		if s.move != nil {
+			title, said = "This box moves", []string{s.move.sentence()}
+		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, body)
+		io.WriteString(w, "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><meta http-equiv=refresh content=10><title>redhen</title><h1>"+title+"</h1>")
+		for _, text := range said {
+			io.WriteString(w, "<p>"+html.EscapeString(text)+"</p>")
+		}
 	})
 }
 

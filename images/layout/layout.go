@@ -91,9 +91,13 @@ const (
 	BootDir  = "/boot"               // the FAT is mounted here
 	DataDir  = "/perm"               // the data partition is mounted here
 	StateDir = "/perm/redhen"        // state directory of the box
+	DiskDir  = "/perm/disk"          // a data disk is mounted here, and its DiskState at StateDir
 	AboutDir = "/etc/redhen"         // about the image: release.json, update.pub
 	Trouble  = "/run/redhen/trouble" // what the start of the system found wrong, a sentence a line
 )
+
+// DiskState is the folder of a data disk that holds the state directory of the box.
+const DiskState = "redhen"
 
 // Names on the FAT.
 const (

@@ -15,10 +15,7 @@ import (
 // looks after each cut for every file that was answered as kept.
 func TestPowerCutsDuringWrites(t *testing.T) {
 	need(t, layout.AMD64, "all")
-	c := Config{Board: layout.AMD64, Disk: fresh(t), Dir: t.TempDir(), Direct: true}
-	m := start(t, c)
-	answers(t, m, "/", "Hello")
-	claim(t, m)
+	c, m := claimed(t, Config{Direct: true})
 	const cuts = 10
 	kept := 0 // files 0 to kept-1 were answered
 	for cut := range cuts {

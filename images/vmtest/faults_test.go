@@ -33,10 +33,7 @@ func TestGarbageOnTheCard(t *testing.T) {
 // and there is nobody to say so.
 func TestBrokenFAT(t *testing.T) {
 	need(t, layout.AMD64, "all")
-	c := Config{Board: layout.AMD64, Disk: fresh(t), Dir: t.TempDir(), Direct: true}
-	m := start(t, c)
-	answers(t, m, "/", "Hello")
-	claim(t, m)
+	c, m := claimed(t, Config{Direct: true})
 	write(t, m, "kept.txt", "kept before the FAT broke")
 	m.Cut()
 	f, err := os.OpenFile(c.Disk, os.O_RDWR, 0)
@@ -61,10 +58,7 @@ func TestFullDisk(t *testing.T) {
 	if err := Card(image(t, layout.AMD64), disk, 720<<20); err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Board: layout.AMD64, Disk: disk, Dir: t.TempDir(), Direct: true}
-	m := start(t, c)
-	answers(t, m, "/", "Hello")
-	claim(t, m)
+	c, m := claimed(t, Config{Disk: disk, Direct: true})
 	kept := 0
 	for ; ; kept++ {
 		code, answer := dav(t, m, http.MethodPut, noteName(kept), largeText(kept))

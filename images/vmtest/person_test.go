@@ -110,6 +110,17 @@ func (p *person) letsIn(patience time.Duration) {
 // asks sends a request of the keeper's door, by name and password.
 func (p *person) asks(method, path string, in, out any) {
 	p.t.Helper()
+	text, code := p.request(method, path, in)
+	if code != http.StatusOK {
+		p.t.Fatalf("%s %s: %d %s", method, path, code, text)
+	}
+	if err := json.Unmarshal([]byte(text), out); err != nil {
+		p.t.Fatalf("%s %s: %s: %v", method, path, text, err)
+	}
+}
+
+func (p *person) request(method, path string, in any) (text string, code int) {
+	p.t.Helper()
 	body, err := json.Marshal(in)
 	if err != nil {
 		p.t.Fatal(err)
@@ -125,12 +136,10 @@ func (p *person) asks(method, path string, in, out any) {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode == http.StatusOK {
-		err = json.Unmarshal(b, out)
+	if err != nil {
+		p.t.Fatal(err)
 	}
-	if err != nil || resp.StatusCode != http.StatusOK {
-		p.t.Fatalf("%s %s: %s %s, %v", method, path, resp.Status, b, err)
-	}
+	return string(b), resp.StatusCode
 }
 
 // report is the part of a box's status that these tests look at.

@@ -139,6 +139,19 @@ func start(t *testing.T, c Config) *Machine {
 	return m
 }
 
+// claimed is Anna's box, claimed just now. What c leaves out: an image for PCs on a fresh card.
+func claimed(t *testing.T, c Config) (Config, *Machine) {
+	t.Helper()
+	c.Board, c.Dir = layout.AMD64, t.TempDir()
+	if c.Disk == "" {
+		c.Disk = fresh(t)
+	}
+	m := start(t, c)
+	answers(t, m, "/", "Hello")
+	claim(t, m)
+	return c, m
+}
+
 // answers waits for a page and says how long it took.
 func answers(t *testing.T, m *Machine, path, text string) {
 	t.Helper()

@@ -95,29 +95,22 @@ func until(t *testing.T, m *Machine, what string, wanted func() bool) {
 // signed, and a good one, and sees it on the right slot each time with all its files.
 func TestUpdates(t *testing.T) {
 	need(t, layout.AMD64, "all")
-	dir := t.TempDir()
-	disk := filepath.Join(dir, "disk")
-	if err := Card(image(t, layout.AMD64), disk, cardSize); err != nil {
-		t.Fatal(err)
-	}
 	u := updates{t: t, dir: t.TempDir()}
-	m := start(t, Config{Board: layout.AMD64, Disk: disk, Dir: dir})
-	answers(t, m, "/", "Hello")
-	claim(t, m)
+	c, m := claimed(t, Config{})
 	write(t, m, "before.txt", "kept before the updates")
 
 	good := u.make("good", 3, "", 10*time.Minute)
 	refused(t, m, good)
-	for i, c := range []struct{ name, program string }{{"crashing", "crash"}, {"ill", "ill"}} {
-		b := u.make(c.name, uint64(i+1), c.program, 20*time.Second)
+	for i, bad := range []struct{ name, program string }{{"crashing", "crash"}, {"ill", "ill"}} {
+		b := u.make(bad.name, uint64(i+1), bad.program, 20*time.Second)
 		onA := starts(m, layout.A)
 		installed(t, m, b)
-		until(t, m, c.name+": slot b is tried", func() bool { return starts(m, layout.B) == i+1 })
-		until(t, m, c.name+": slot a is back", func() bool { return starts(m, layout.A) == onA+1 })
+		until(t, m, bad.name+": slot b is tried", func() bool { return starts(m, layout.B) == i+1 })
+		until(t, m, bad.name+": slot a is back", func() bool { return starts(m, layout.A) == onA+1 })
 		answers(t, m, "/healthz", "ok")
 		has(t, m, "before.txt", "kept before the updates")
 		if got := starts(m, layout.B); got != i+1 {
-			t.Errorf("%s: slot b was started %d times in all, want %d", c.name, got, i+1)
+			t.Errorf("%s: slot b was started %d times in all, want %d", bad.name, got, i+1)
 		}
 	}
 
@@ -130,9 +123,9 @@ func TestUpdates(t *testing.T) {
 	if err != nil || code != http.StatusUnprocessableEntity || !strings.Contains(text, "runs this release already") {
 		t.Errorf("the same again: %d %s, %v", code, text, err)
 	}
-	until(t, m, "good: it is confirmed", func() bool { return confirmed(t, disk) })
+	until(t, m, "good: it is confirmed", func() bool { return confirmed(t, c.Disk) })
 	m.Cut()
-	m = start(t, Config{Board: layout.AMD64, Disk: disk, Dir: dir})
+	m = start(t, c)
 	answers(t, m, "/healthz", "ok")
 	if starts(m, layout.B) != 1 || starts(m, layout.A) != 0 {
 		t.Errorf("after a power cut slot a was started %d times, b %d", starts(m, layout.A), starts(m, layout.B))
@@ -195,16 +188,8 @@ func refused(t *testing.T, m *Machine, good []byte) {
 // TestPowerCutsDuringUpdate cuts the power four times while an update is written.
 func TestPowerCutsDuringUpdate(t *testing.T) {
 	need(t, layout.AMD64, "all")
-	dir := t.TempDir()
-	disk := filepath.Join(dir, "disk")
-	if err := Card(image(t, layout.AMD64), disk, cardSize); err != nil {
-		t.Fatal(err)
-	}
 	b := updates{t: t, dir: t.TempDir()}.make("good", 1, "", 10*time.Minute)
-	c := Config{Board: layout.AMD64, Disk: disk, Dir: dir}
-	m := start(t, c)
-	answers(t, m, "/", "Hello")
-	claim(t, m)
+	c, m := claimed(t, Config{})
 	write(t, m, "kept.txt", "kept through it all")
 	for i := range 4 {
 		ctx, end := context.WithCancel(t.Context())

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -28,7 +29,7 @@ const (
 	rungLook     = time.Second      // while strangers are needed
 	rungIdle     = 10 * time.Second // while they are not
 	rungAgain    = time.Minute      // after strangers did not answer
-	findSoon     = time.Second      // for a box that has told nothing: it may be about to
+	findSoon     = time.Second / 4  // for a box that has told nothing: it may be about to, as after a power cut in both houses
 	findAgain    = time.Minute      // for the same box
 	announceHour = time.Hour        // strangers forget
 	lentRelays   = 2
@@ -99,6 +100,8 @@ func (h *Host) climb(ctx context.Context) {
 			if err := h.askStrangers(ctx); err != nil && ctx.Err() == nil {
 				h.log.Info("strangers do not help", "err", err)
 				wait = rungAgain
+			} else {
+				wait = min(wait, h.nextFind())
 			}
 		} else {
 			wait = max(wait, rungIdle)
@@ -300,18 +303,22 @@ func (h *Host) announce(ctx context.Context, met *rendezvous.Strangers) error {
 	return nil
 }
 
-// findFar asks where those are that we do not reach.
-func (h *Host) findFar(ctx context.Context, met *rendezvous.Strangers) {
-	var seek []ident.BoxID
+// sought returns the boxes that we do not reach, and those that we are to pair with.
+func (h *Host) sought() (boxes []ident.BoxID) {
 	for _, l := range h.Links() {
 		if l.State == None {
-			seek = append(seek, l.Box)
+			boxes = append(boxes, l.Box)
 		}
 	}
 	h.mu.Lock()
-	for b := range h.rung.need {
-		seek = append(seek, b)
-	}
+	defer h.mu.Unlock()
+	return slices.AppendSeq(boxes, maps.Keys(h.rung.need))
+}
+
+// findFar asks where those are that we do not reach.
+func (h *Host) findFar(ctx context.Context, met *rendezvous.Strangers) {
+	seek := h.sought()
+	h.mu.Lock()
 	seek = slices.DeleteFunc(seek, func(b ident.BoxID) bool { return time.Now().Before(h.rung.far[b].next) })
 	h.mu.Unlock()
 	for _, b := range seek {
@@ -322,7 +329,7 @@ func (h *Host) findFar(ctx context.Context, met *rendezvous.Strangers) {
 		f := far{addrs: found, next: time.Now().Add(findAgain)}
 		if len(found) == 0 {
 			f.vain = h.rung.far[b].vain + 1
-			f.next = time.Now().Add(min(findSoon<<min(f.vain-1, 6), findAgain))
+			f.next = time.Now().Add(min(findSoon<<min(f.vain-1, 8), findAgain))
 		}
 		h.rung.far[b] = f
 		h.mu.Unlock()
@@ -333,6 +340,19 @@ func (h *Host) findFar(ctx context.Context, met *rendezvous.Strangers) {
 			h.change()
 		}
 	}
+}
+
+// nextFind returns how long until somebody is asked for again who was not known.
+func (h *Host) nextFind() time.Duration {
+	wait, seek := findAgain, h.sought()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, b := range seek {
+		if f := h.rung.far[b]; f.vain > 0 {
+			wait = min(wait, time.Until(f.next))
+		}
+	}
+	return max(wait, findSoon/2)
 }
 
 // mayTry reports whether an address that a stranger told leads to the internet at all.

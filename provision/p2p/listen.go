@@ -146,7 +146,7 @@ func (h *Host) options() ([]libp2p.Option, error) {
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
-		libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.Transport(h.newQUIC),
 	}
 	h.published = published
 	if h.guests.rent != nil {

@@ -2,14 +2,17 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
+	msmux "github.com/multiformats/go-multistream"
 
 	"redhen/provision/ident"
 	"redhen/provision/p2p/addrbook"
@@ -32,7 +35,7 @@ type rents struct {
 	names func() []string // by which visitors may ask for us; nil = none
 	held  map[addrbook.Rented]time.Time
 	next  map[addrbook.Rented]time.Time
-	told  map[addrbook.Rented]string // the names that a relay has, with newlines between
+	told  map[addrbook.Rented]string // the names that a relay has answered to, with newlines between
 	news  chan struct{}              // capacity 1: there may be another relay, or one is lost
 }
 
@@ -183,7 +186,8 @@ func (h *Host) tryRent(ctx context.Context, r addrbook.Rented, chain [][]byte) (
 }
 
 // tellNames says by which names visitors may ask for us, to a relay that takes us and has
-// not heard it. A relay that takes no visitors, or is of an older version, does no harm.
+// not answered to them. A try that fails is made again. A relay that takes no such names,
+// or is of an older version, does no harm: it is left alone until it takes us anew.
 func (h *Host) tellNames(ctx context.Context, r addrbook.Rented) {
 	h.mu.Lock()
 	names, held := h.rents.names, h.rents.held[r]
@@ -195,13 +199,18 @@ func (h *Host) tellNames(ctx context.Context, r addrbook.Rented) {
 	all := strings.Join(list, "\n")
 	h.mu.Lock()
 	told := h.rents.told[r] == all
-	h.rents.told[r] = all
 	h.mu.Unlock()
 	if told {
 		return
 	}
-	if err := h.tryTellNames(ctx, r, list); err != nil {
+	err := h.tryTellNames(ctx, r, list)
+	if err != nil {
 		h.log.Info("relay brings no visitors", "relay", r.Box.Short(), "err", err)
+	}
+	if err == nil || errors.Is(err, rental.ErrBadNames) || errors.Is(err, msmux.ErrNotSupported[protocol.ID]{}) {
+		h.mu.Lock()
+		h.rents.told[r] = all
+		h.mu.Unlock()
 	}
 }
 

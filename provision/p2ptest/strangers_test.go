@@ -27,7 +27,7 @@ func TestMatrixWithoutAPublicMember(t *testing.T) {
 			}
 			return
 		}
-		took := waitBoth(t, a, b, p2p.Direct, 10*time.Second) // most within 2 s; where one side is symmetric, about 5 s
+		took := waitBoth(t, a, b, p2p.Direct, linkedIn)
 		talk(t, a, b)
 		t.Logf("direct after %v", took)
 	})

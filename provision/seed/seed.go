@@ -317,19 +317,30 @@ func checkSSID(s string) (string, string) {
 	return s, ""
 }
 
-// NewWifi returns a network, or says in words what is wrong with it. A key of 64 hex
-// digits is used as it is; without one the network is open. The country may be empty.
-func NewWifi(ssid, key, country string) (w Wifi, wrong string) {
-	if w.SSID, wrong = checkSSID(ssid); wrong != "" {
-		return Wifi{}, wrong
+// Part is a part of a network's settings, for whoever says that it is wrong.
+type Part string
+
+// The parts of a network's settings.
+const (
+	PartName     Part = "name"
+	PartPassword Part = "password"
+	PartCountry  Part = "country"
+)
+
+// NewWifi returns a network, or which part of it is wrong. A key of 64 hex digits is used
+// as it is; without one the network is open. The country may be empty.
+func NewWifi(ssid, key, country string) (w Wifi, wrong Part) {
+	var why string
+	if w.SSID, why = checkSSID(ssid); why != "" {
+		return Wifi{}, PartName
 	}
 	if country != "" {
-		if w.Country, wrong = checkCountry(country); wrong != "" {
-			return Wifi{}, wrong
+		if w.Country, why = checkCountry(country); why != "" {
+			return Wifi{}, PartCountry
 		}
 	}
-	if wrong = w.setKey(key); wrong != "" {
-		return Wifi{}, wrong
+	if w.setKey(key) != "" {
+		return Wifi{}, PartPassword
 	}
 	return w, ""
 }

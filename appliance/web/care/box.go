@@ -25,6 +25,7 @@ type boxBody struct {
 	Pinned    bool   // it takes nothing from friends
 	Postponed string // until when it takes nothing from friends; empty: it does
 	Strangers status.Strangers
+	Disk      diskNow
 	Retiring  bool // it is leaving
 	Near      []status.BoxFacts
 }
@@ -68,7 +69,8 @@ func (p *Pages) showBox(q *page.Request, f *page.Form, which string) error {
 	}
 	now, _ := p.retire.Look()
 	body.Retiring = now.Running
-	return q.Show("care", page.Page{Title: q.Say("care.title"), Tab: "me", Form: f, Body: body, Live: body.Scrub.Running})
+	body.Disk, _ = p.diskNow(q)
+	return q.Show("care", page.Page{Title: q.Say("care.title"), Tab: "me", Form: f, Body: body, Live: body.Scrub.Running || body.Disk.Running})
 }
 
 // scrubNow tells how far the reading is.

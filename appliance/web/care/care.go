@@ -12,6 +12,7 @@ import (
 	"redhen/appliance/drill"
 	"redhen/appliance/status"
 	"redhen/appliance/web/page"
+	"redhen/images/datadisk"
 	"redhen/images/layout"
 	"redhen/provision/ident"
 	"redhen/raftnode"
@@ -64,6 +65,13 @@ type Updates interface {
 	Postponed() time.Time
 }
 
+// DataDisks are the disks that could keep the data of this box. Once one is chosen, which
+// takes minutes, the box restarts by itself and moves there.
+type DataDisks interface {
+	Targets() []datadisk.Target
+	Choose(ctx context.Context, device, typed string) (datadisk.Target, error)
+}
+
 // Strangers is the switch for the help of others than the circle's boxes.
 type Strangers interface {
 	SetStrangers(on bool) error
@@ -85,7 +93,8 @@ type Pages struct {
 	Drills    Drills
 	Scrubber  Scrubber
 	Leaving   Leaving
-	Updates   Updates // nil: the box has no slots for updates
+	Updates   Updates   // nil: the box has no slots for updates
+	Disks     DataDisks // nil: the box keeps its data where its computer does
 	Strangers Strangers
 	Near      Neighbours
 	Wishes    Wishes
@@ -96,6 +105,7 @@ type Pages struct {
 	drill  page.Errand[drilling]
 	scrub  page.Errand[scrub.Status]
 	retire page.Errand[leaving]
+	disk   page.Errand[string] // the disk, in words
 }
 
 // Routes lists what people who are logged in may open, and send.
@@ -111,6 +121,8 @@ func (p *Pages) Routes() map[string]page.Handler {
 		"POST /box/update/when":      page.Deciding(p.when),
 		"POST /box/strangers":        p.strangers,
 		"POST /box/elsewhere":        page.Deciding(p.elsewhere),
+		"POST /box/disk":             p.beginDisk,
+		"GET /live/disk":             p.liveDisk,
 		"POST /box/retire":           p.beginRetire,
 		"POST /box/stay":             page.Deciding(p.stay),
 		"GET /live/retire":           p.liveRetire,

@@ -13,9 +13,9 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
+	"redhen/appliance/giftcard"
 	"redhen/appliance/web/page"
 	"redhen/images/flash"
-	"redhen/provision/giftcard"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
 	"redhen/provision/seed"
@@ -113,7 +113,7 @@ func (p *Pages) make(q *page.Request) error {
 	if f.Get("wifi") != "" {
 		n, wrong := seed.NewWifi(f.Get("wifi"), f.Get("wifi-password"), strings.ToUpper(f.Get("country")))
 		if wrong != "" {
-			f.Errors["wifi"] = q.Say("gift.wifi.wrong", "why", wrong)
+			f.Errors["wifi"] = q.Say("gift.wifi.wrong", "why", q.Say("wifi.wrong."+string(wrong)))
 			return again(f)
 		}
 		order.Wifi = []seed.Wifi{n}
@@ -150,13 +150,14 @@ func keeperName(written string) string {
 func (p *Pages) present(q *page.Request, order circle.Gift, made circle.Present) (present, error) {
 	card := giftcard.Card{
 		House: order.Place.House, Circle: q.ThisBox().Circle, Giver: p.giver(q), Code: made.Code, Expires: made.Expires, Waived: order.Waived,
+		Setup: made.Seed.SetupName(), SetupPassword: string(made.Seed.Setup),
 	}
 	if len(order.Wifi) > 0 {
 		card.Wifi = order.Wifi[0].SSID
 	}
-	paper, err := giftcard.HTML(card)
+	paper, err := giftcard.HTML(card, q.Words)
 	return present{
-		House: order.Place.House, Code: made.Code, Until: made.Expires.Format("2 January"), Ticket: made.Ticket, Waived: order.Waived,
+		House: order.Place.House, Code: made.Code, Until: q.Words.Date(made.Expires), Ticket: made.Ticket, Waived: order.Waived,
 		Settings: seed.Render(made.Seed), Card: paper, Seed: made.Seed,
 	}, err
 }

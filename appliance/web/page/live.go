@@ -41,7 +41,7 @@ func (q *Request) KeepUpToDate(look func() (string, <-chan struct{}, error)) err
 			last = html
 			fmt.Fprintf(q.W, "data: %s\n\n", strings.ReplaceAll(html, "\n", "\ndata: "))
 		default:
-			fmt.Fprint(q.W, ": still here\n\n")
+			fmt.Fprint(q.W, "event: still\ndata: here\n\n") // a page that hears nothing says so
 		}
 		if out.Flush() != nil {
 			return nil // the browser left

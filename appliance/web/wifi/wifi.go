@@ -9,6 +9,7 @@ import (
 
 	"redhen/appliance/web/page"
 	"redhen/board/wifi"
+	"redhen/provision/seed"
 )
 
 //go:embed templates
@@ -20,8 +21,8 @@ type Air interface {
 	State() (wifi.State, bool)
 	// Known are the names of the networks that it joins, the best first.
 	Known() []string
-	// Join makes a network the best one. It says in words what is wrong with name or password.
-	Join(ssid, password string, hidden bool) (wrong string)
+	// Join makes a network the best one. It returns what of it is wrong, empty for nothing.
+	Join(ssid, password string, hidden bool) (wrong seed.Part)
 	// Forget forgets a network.
 	Forget(ssid string)
 	// OnSetup reports whether a request came by the box's own network, whose password
@@ -122,7 +123,7 @@ func (p *Pages) Change(q *page.Request) error {
 		return show(f)
 	}
 	if wrong := p.Air.Join(name, f.Get("wifi-password"), f.Get("hidden") != ""); wrong != "" {
-		f.Error = wrong + "."
+		f.Error = q.Say("wifi.wrong." + string(wrong))
 		return show(f)
 	}
 	key := "wifi.joins"

@@ -21,8 +21,10 @@ type line struct {
 	breakAt  int64
 	dead     time.Duration
 
-	sent  atomic.Int64 // bytes from the phone
-	mu    sync.Mutex   // guards conns and until
+	sent   atomic.Int64 // bytes from the phone
+	silent atomic.Bool  // nothing comes back, and nothing breaks
+
+	mu    sync.Mutex // guards conns and until
 	conns map[net.Conn]bool
 	until time.Time
 }
@@ -45,6 +47,7 @@ func newLine(t *testing.T, to string, breakAt int64, dead time.Duration) *line {
 		}
 	})
 	t.Cleanup(func() {
+		l.hold(false)
 		listener.Close()
 		l.cut(0)
 		all.Wait()
@@ -68,7 +71,7 @@ func (l *line) carry(phone net.Conn) {
 		return
 	}
 	go func() {
-		io.Copy(phone, box) // ends with either
+		io.Copy(holding{phone, l}, box) // ends with either
 		phone.Close()
 	}()
 	buf := make([]byte, 32<<10)
@@ -82,6 +85,22 @@ func (l *line) carry(phone net.Conn) {
 			return
 		}
 	}
+}
+
+// hold has the line carry nothing back, or go on.
+func (l *line) hold(on bool) { l.silent.Store(on) }
+
+// holding writes to a phone while its line is not held.
+type holding struct {
+	phone net.Conn
+	l     *line
+}
+
+func (h holding) Write(b []byte) (int, error) {
+	for h.l.silent.Load() {
+		time.Sleep(50 * time.Millisecond) // real connections
+	}
+	return h.phone.Write(b)
 }
 
 // cut breaks all connections; new ones are refused for so long.

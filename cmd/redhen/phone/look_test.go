@@ -49,7 +49,8 @@ func (p *phone) look(page string) {
 	}
 }
 
-// reflows looks at the page as it is on a desk at 400 %: nothing sticks out sideways.
+// reflows looks at the page as it is on a desk at 400 %: nothing sticks out sideways; and
+// nothing moves for who wants that.
 func (p *phone) reflows(page string) {
 	p.t.Helper()
 	p.do("narrow screen", chromedp.EmulateViewport(320, 256))
@@ -57,6 +58,9 @@ func (p *phone) reflows(page string) {
 		p.t.Errorf("%s: at 320 px these stick out:\n%s", page, wide)
 	}
 	p.screen(p.desktop)
+	if moving := value[int](p, "document.getAnimations().length"); moving > 0 {
+		p.t.Errorf("%s: %d things move, though less motion is wanted", page, moving)
+	}
 }
 
 // photo keeps a picture of the page, whole.

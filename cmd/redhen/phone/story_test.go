@@ -220,8 +220,13 @@ func (p *phone) forgets() {
 
 func (p *phone) logsIn(at *house, name, password string) {
 	p.t.Helper()
+	p.logsInAt(at.URL(), name, password)
+}
+
+func (p *phone) logsInAt(base, name, password string) {
+	p.t.Helper()
 	p.forgets()
-	p.open(at.URL() + "/login")
+	p.open(base + "/login")
 	p.sees("Log in")
 	p.look("login")
 	p.fill("login", name, "password", password)
@@ -294,7 +299,7 @@ func drawPictures(t *testing.T, n int) (paths []string) {
 		hue := uint8(r.IntN(120))
 		for y := range 240 {
 			for x := range 320 {
-				img.Set(x, y, color.RGBA{220 - hue, uint8(90+y/2) + hue/2, uint8(60+x/3) + uint8(r.IntN(24)), 255})
+				img.Set(x, y, color.RGBA{220 - hue, uint8(90+y/2) + hue/4, uint8(60+x/3) + uint8(r.IntN(24)), 255})
 			}
 		}
 		var b bytes.Buffer

@@ -38,12 +38,16 @@ func (p *phone) tours(at *house) {
 	p.look("removed")
 	p.tap("Bring back")
 	p.sees("“Apple cake.txt” is back.")
+	p.drops(base)
 	p.programs(at)
 	p.keys(base)
 	p.open(base + "/files/anna?q=apple")
 	p.sees("Found for “apple”")
 	p.look("files-found")
 	p.visits(base, "circle", "/circle", "Houses")
+	p.open(base + "/")
+	p.sees("Everything is safe")
+	p.prints("home-paper", 2)
 	p.visits(base, "gone", "/circle/gone?box=Oak%20Street", "Gone for good", "gone for good")
 	p.gives(base)
 	p.visits(base, "drill", "/circle/drill", "plays dead for a minute")
@@ -71,6 +75,19 @@ func (p *phone) tours(at *house) {
 	p.sees("only now", "Windows")
 	p.look("connect")
 	p.visits(base, "reset", strings.TrimPrefix(link, base), "Choose a new password")
+}
+
+// drops uploads a file that is dropped onto the page.
+func (p *phone) drops(base string) {
+	p.t.Helper()
+	if p.noJS { // then it is chosen
+		return
+	}
+	p.open(base + "/files")
+	p.sees("Recipes")
+	value[bool](p, `(() => { const files = new DataTransfer(); files.items.add(new File(["red hens"], "dropped.txt"));
+		return document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true})), true; })()`)
+	p.sees("“dropped.txt” is here.")
 }
 
 // programs: what a program stores through WebDAV is on the page at once, and what the
@@ -165,6 +182,7 @@ func (p *phone) gives(base string) {
 	p.open(here + "/card")
 	p.sees("A box for Quay Cottage")
 	p.photo("gift-card") // a page for paper runs no script, not that of axe either
+	p.prints("gift-card-paper", 1)
 	p.open(here)
 	p.sees("Take the gift back")
 	p.tap("Take the gift back")

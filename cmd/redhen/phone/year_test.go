@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"net/url"
 	"strconv"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ func TestTheYear(t *testing.T) {
 	anna, ben := newPhone(t, "Anna", mill.HTTP), newPhone(t, "Ben", oak.HTTP)
 	anna.claims(mill)
 	anna.pairs(ben, oak)
+	anna.renamesWith(ben, mill, oak)
 	anna.drills(mill)
 	ben.logsIn(oak, "ben", bens)
 	ben.writes(oak, "before.txt")
@@ -68,6 +70,43 @@ func TestTheYear(t *testing.T) {
 
 	ben.leaves(oak)
 	anna.until(mill.URL()+"/", "Everything is in one house only")
+}
+
+// renamesWith gives the same file two names, at two boxes and in the same moment. One name
+// holds at both, each page says what became of it, and nothing is lost.
+func (p *phone) renamesWith(other *phone, here, there *house) {
+	p.t.Helper()
+	p.writes(here, "hens.txt")
+	other.logsIn(there, "anna", annas)
+	other.until(there.URL()+"/files/anna/hens.txt", "Where is this file?")
+	p.open(here.URL() + "/files/anna/hens.txt")
+	p.sees("Where is this file?")
+	p.fill("name", "our hens.txt")
+	other.fill("name", "the hens.txt")
+	send := `(document.querySelector("form[action$='do=rename'] button").click(), true)`
+	value[bool](p, send)
+	value[bool](other, send)
+	for _, one := range []*phone{p, other} {
+		one.arrives("/files/anna")
+		if !one.shows("is called “") && !one.shows("Somebody else gave “hens.txt”") {
+			one.fail("says nothing of it")
+		}
+	}
+	p.open(here.URL() + "/files/anna")
+	p.sees(" hens.txt")
+	name := "our hens.txt"
+	if p.shows("the hens.txt") {
+		name = "the hens.txt"
+		if p.shows("our hens.txt") {
+			p.fail("the file has two names")
+		}
+	}
+	other.until(there.URL()+"/files/anna", name)
+	for _, at := range []*house{here, there} {
+		if got := p.fetches(at, "/get/anna/"+url.PathEscape(name)); string(got) != "hens\n" {
+			p.t.Errorf("%s: %q", at.URL(), got)
+		}
+	}
 }
 
 // until looks at a page again until it shows something.

@@ -13,14 +13,54 @@ if (location.hash.length > 20) {
   for (const link of document.querySelectorAll("a[data-ticket]")) link.hash = location.hash;
 }
 
+// The one line that is read out: what changed on the page; and, for all to see, why
+// nothing does: nobody waits for longer than patience without being told.
+const patience = 8000;
+const status = document.getElementById("status");
+const say = (text, why = "") => {
+  status.dataset.why = why;
+  status.className = why ? "waits" : "hidden";
+  if (status.textContent !== text) status.textContent = text;
+};
+
 // Pieces of a page that the box keeps up to date.
 for (const part of document.querySelectorAll("[data-live]")) {
-  const source = new EventSource(part.dataset.live);
-  source.onmessage = (event) => {
-    const open = part.querySelector("details[open]");
-    if (!open && !part.contains(document.activeElement)) part.innerHTML = event.data;
+  const said = () => part.querySelector("[data-said]")?.textContent.trim() ?? "";
+  let last = said();
+  let silence;
+  const heard = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => say(status.dataset.silent, "silent"), patience);
+    if (status.dataset.why === "silent") say("");
   };
+  const listen = () => {
+    const source = new EventSource(part.dataset.live);
+    source.addEventListener("still", heard);
+    source.onmessage = (event) => {
+      heard();
+      const open = part.querySelector("details[open]");
+      if (!open && !part.contains(document.activeElement)) part.innerHTML = event.data;
+      if (said() !== last) say(last = said());
+    };
+    source.onerror = () => { // a browser gives up when it was refused
+      if (source.readyState === EventSource.CLOSED) setTimeout(listen, patience);
+    };
+  };
+  heard();
+  listen();
 }
+
+// So with a form whose answer does not come, but for those that save a file.
+let slow;
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.matches("[data-download]") || event.submitter?.matches("[data-download]")) return;
+  slow = setTimeout(() => say(status.dataset.slow, "slow"), patience);
+});
+addEventListener("pageshow", (event) => { // back again, as it was left
+  if (!event.persisted) return;
+  clearTimeout(slow);
+  say("");
+});
 
 // A button that copies a line. Plain http has no clipboard but this old one.
 for (const box of document.querySelectorAll("[data-copy]")) {
@@ -92,11 +132,16 @@ if (upload) {
     const going = new Set();
     let done = 0;
     panel.hidden = false;
+    let stuck, told = 0;
     const tell = (broken) => {
+      clearTimeout(stuck);
+      if (!broken) stuck = setTimeout(() => say(line.textContent = panel.dataset.waits), patience);
       const share = Math.min(1, sent.reduce((a, b) => a + b, 0) / total);
       bar.value = share;
       const text = broken ? panel.dataset.broken : panel.dataset.text.replace("{done}", done).replace("{all}", files.length).replace("{percent}", Math.floor(100 * share));
       if (line.textContent !== text) line.textContent = text;
+      if (broken || done !== told) say(text);
+      told = done;
     };
     const finish = () => {
       removeEventListener("beforeunload", warn);
@@ -109,7 +154,7 @@ if (upload) {
         form.append(field);
       }
       document.body.append(form);
-      form.submit();
+      form.requestSubmit();
     };
     stop.onclick = async () => {
       await Promise.allSettled([...going].map((id) => ask("POST", `/uploads/${id}/stop`)));

@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/provision/qr"
 )
 
@@ -35,8 +36,9 @@ type Card struct {
 //go:embed card.html
 var page string
 
-// HTML returns the page, whole in itself: it loads nothing, and is made for paper.
-func HTML(c Card) ([]byte, error) {
+// HTML returns the page in a language, whole in itself: it loads nothing, and is made for
+// paper, on one side of which it fits.
+func HTML(c Card, in *words.Words) ([]byte, error) {
 	if c.House == "" || c.Circle == "" || c.Code == "" {
 		return nil, errors.New("gift card: house, circle or code is missing")
 	}
@@ -44,16 +46,16 @@ func HTML(c Card) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gift card: %w", err)
 	}
-	t, err := template.New("card").Parse(page)
+	t, err := template.New("card").Funcs(template.FuncMap{"say": in.Say}).Parse(page)
 	if err != nil {
 		return nil, fmt.Errorf("gift card: %w", err)
 	}
 	var b bytes.Buffer
 	err = t.Execute(&b, struct {
 		Card
-		Link, Until string
-		QR          template.HTML
-	}{c, Link, c.Expires.Format("2 January 2006"), template.HTML(code.SVG())})
+		Lang, Link, Until string
+		QR                template.HTML
+	}{c, in.Lang(), Link, in.LongDate(c.Expires), template.HTML(code.SVG())})
 	if err != nil {
 		return nil, fmt.Errorf("gift card: %w", err)
 	}

@@ -19,7 +19,7 @@ func card() Card {
 
 func html(t *testing.T, c Card) string {
 	t.Helper()
-	b, err := HTML(c)
+	b, err := HTML(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestACardWithoutItsPartsIsNone(t *testing.T) {
 	} {
 		c := card()
 		spoil(&c)
-		if _, err := HTML(c); err == nil {
+		if _, err := HTML(c, nil); err == nil {
 			t.Errorf("made of %+v", c)
 		}
 	}
