@@ -44,7 +44,7 @@ func TestAGift(t *testing.T) {
 	has(t, settings, "Quay Cottage", "dora.finch", "a long password", "ticket")
 	res = get(b, at+"/card")
 	card := b.body(res)
-	has(t, card, "A box for Quay Cottage", "present from Ada Brown", "It joins the Wi-Fi Quay by itself")
+	has(t, card, "A box for Quay Cottage", "present from Ada Brown", "It joins the Wi-Fi Quay by itself", "opens a Wi-Fi of its own, redhen-")
 	ticket := w.desk.Tickets()[0]
 	if strings.Contains(card, "a long password") || ticket.Gift != "Quay Cottage" || strings.Contains(card, settings[strings.Index(settings, "ticket"):][10:60]) {
 		t.Errorf("the card says too much, or the ticket is another's: %+v", ticket)

@@ -150,13 +150,14 @@ func keeperName(written string) string {
 func (p *Pages) present(q *page.Request, order circle.Gift, made circle.Present) (present, error) {
 	card := giftcard.Card{
 		House: order.Place.House, Circle: q.ThisBox().Circle, Giver: p.giver(q), Code: made.Code, Expires: made.Expires, Waived: order.Waived,
+		Setup: made.Seed.SetupName(), SetupPassword: string(made.Seed.Setup),
 	}
 	if len(order.Wifi) > 0 {
 		card.Wifi = order.Wifi[0].SSID
 	}
 	paper, err := giftcard.HTML(card, q.Words)
 	return present{
-		House: order.Place.House, Code: made.Code, Until: made.Expires.Format("2 January"), Ticket: made.Ticket, Waived: order.Waived,
+		House: order.Place.House, Code: made.Code, Until: q.Words.Date(made.Expires), Ticket: made.Ticket, Waived: order.Waived,
 		Settings: seed.Render(made.Seed), Card: paper, Seed: made.Seed,
 	}, err
 }

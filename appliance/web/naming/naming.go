@@ -75,7 +75,7 @@ func (p *Pages) show(q *page.Request, f *page.Form, way string) error {
 		b.Houses = n.Names[1:]
 	}
 	if !n.Ends.IsZero() {
-		b.Until = n.Ends.In(q.Now().Location()).Format("2 January 2006")
+		b.Until = q.Words.LongDate(n.Ends.In(q.Now().Location()))
 	}
 	if n.Domain != "" && f.Values["domain"] == "" {
 		f.Values["domain"] = n.Domain
