@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -181,6 +182,15 @@ func openRaftLog(dir string, log *slog.Logger) (*raftlog.Log, error) {
 	return raftlog.Open(cfg)
 }
 
+// salvaged reads what can be read of the log that was set aside last.
+func (a *Appliance) salvaged() (raftlog.Entries, error) {
+	aside, err := filepath.Glob(filepath.Join(a.cfg.Dir, "raftlog.damaged-*"))
+	if err != nil || len(aside) == 0 {
+		return nil, err
+	}
+	return raftlog.Salvage(raftlog.Config{Dir: slices.Max(aside), Logger: a.log})
+}
+
 // room says how much is free on the disk of a directory.
 func room(dir string) func() (int64, error) {
 	return func() (int64, error) { return vfs.Room(dir) }
@@ -205,7 +215,7 @@ func (a *Appliance) openLinks() (err error) {
 	a.base.Go(func() error { return a.raftLog.Run(ctx) })
 	a.node, err = raftnode.Open(raftnode.Config{
 		Box: a.key.BoxID(), Dir: a.cfg.Dir, Log: a.raftLog, Chunks: a.chunks, Net: a.peers,
-		Logger: a.log, PromoteAfter: a.cfg.PromoteAfter, Known: a.knownBoxes(),
+		Logger: a.log, PromoteAfter: a.cfg.PromoteAfter, Known: a.knownBoxes(), Salvaged: a.salvaged,
 	})
 	if err != nil {
 		return err

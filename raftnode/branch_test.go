@@ -18,11 +18,20 @@ import (
 // inTwoBranches runs a test in a circle of two houses that gave each other up: each has
 // a file of the other's name, and one of its own.
 func inTwoBranches(t *testing.T, test func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID)) {
+	t.Helper()
+	inTwoBranchesAfter(t, func(*testing.T, context.Context, *raftnodetest.Circle) {}, test)
+}
+
+// inTwoBranchesAfter has something happen while the two are together.
+func inTwoBranchesAfter(t *testing.T, before func(t *testing.T, ctx context.Context, c *raftnodetest.Circle),
+	test func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID)) {
+	t.Helper()
 	inCircle(t, []string{"a", "b"}, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle) {
 		waitVoters(t, ctx, c, ident.CircleShard, 2)
 		a, b := c.Box("a"), c.Box("b")
 		space := newSpace(t, ctx, c, 2)
 		mustPut(t, ctx, a, space, "both", []byte("before"))
+		before(t, ctx, c)
 		c.Mesh.Partition([]ident.BoxID{a.Key.BoxID()})
 		time.Sleep(10 * time.Second)
 		for i, one := range []*raftnodetest.Box{a, b} {

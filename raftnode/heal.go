@@ -239,6 +239,9 @@ func (n *Node) renumber(ctx context.Context, rep *replica, then func(ident.Repli
 		err := n.keepOwn(rep.shard)
 		var id ident.ReplicaID
 		if err == nil {
+			id, err = n.salvage(ctx, rep)
+		}
+		if errors.Is(err, errNotAlone) {
 			id, err = n.newNumber(ctx, rep)
 		}
 		if err == nil {

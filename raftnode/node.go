@@ -40,8 +40,10 @@ type Config struct {
 	Net    transport.Network
 	Logger *slog.Logger
 
-	FS           vfs.FS           // where the journals are; nil: the operating system's
-	Known        []ident.BoxID    // boxes to ask when the directory here is damaged
+	FS    vfs.FS        // where the journals are; nil: the operating system's
+	Known []ident.BoxID // boxes to ask when the directory here is damaged
+	// Salvaged reads what can be read of a raft log that was damaged and set aside; see raftlog.Salvage. nil: nothing.
+	Salvaged     func() (raftlog.Entries, error)
 	Now          func() time.Time // nil: time.Now
 	Tick         time.Duration    // raft's tick; 0: 250 ms
 	PromoteAfter time.Duration    // unbroken contact before one voter becomes two; 0: 10 minutes

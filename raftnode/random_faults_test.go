@@ -27,6 +27,8 @@ import (
 //	a disk that lies: no sync happens, then a power cut         x
 //	a lost disk; the box returns with its old keys              x
 //	a house burns, is declared gone, another replaces it        x
+//	a house retires, and another comes before or after it       x            x
+//	a drill: a house plays dead, whoever ordered it dies        x            x
 //	a house burns, is given up by takeover, another follows                              x
 //	a house is given up, wrongly, and comes home                                         x
 //
@@ -43,7 +45,7 @@ var (
 		(*world).cutPower, (*world).cutPowerSoon, (*world).kill, (*world).planned, (*world).pause, (*world).clockJumps, (*world).fillUp,
 	}
 	faultsOfMany = append([]fault{partition, alone, heal, heal}, faultsTogether...)
-	faultsOnce   = []fault{(*world).fire, (*world).lieOfDisk, (*world).loseDisk} // each ends in peace
+	faultsOnce   = []fault{(*world).fire, (*world).lieOfDisk, (*world).loseDisk, (*world).retire, (*world).drill} // each ends in peace
 )
 
 // faults has things go wrong for a while.
@@ -218,6 +220,68 @@ func (w *world) fire(old, _ *raftnodetest.Box) {
 	}
 	w.peace("the fire")
 	w.holds()
+}
+
+// retire has a box leave by its own word, while people use it; then its disk is wiped.
+// Nothing of it is excused. A fresh box comes before or after it.
+func (w *world) retire(old, _ *raftnodetest.Box) {
+	w.peace("the healing")
+	first := w.rng.IntN(2) == 0
+	if first {
+		w.addAfter(old)
+	}
+	w.leave(old)
+	if !first {
+		w.addAfter(old)
+	}
+	w.peace("the leave")
+	w.holds()
+}
+
+func (w *world) addAfter(old *raftnodetest.Box) {
+	if _, err := w.c.Add(w.ctx, "next-"+old.Name, "next house of "+old.Name); err != nil {
+		w.Fatalf("add a box for %s, which retires: %v", old.Name, err)
+	}
+}
+
+// leave ends when the box is out of the circle and off.
+func (w *world) leave(b *raftnodetest.Box) {
+	if err := b.Retire(w.ctx); err != nil {
+		w.Fatalf("%s retires: %v", b.Name, err)
+	}
+	w.mu.Lock()
+	w.left[b.Name] = true
+	w.mu.Unlock()
+	if err := b.Burn(); err != nil {
+		w.Error(err)
+	}
+}
+
+// drill has a house play dead for a minute, which ends by itself: the box that ordered
+// it may die meanwhile.
+func (w *world) drill(b, _ *raftnodetest.Box) {
+	w.togetherForDrill()
+	for _, o := range w.standing() {
+		if o.House == b.House {
+			w.c.Mesh.Partition([]ident.BoxID{o.Key.BoxID()})
+		}
+	}
+	const plays = time.Minute
+	before := w.upTo(plays / 2)
+	time.Sleep(before)
+	others := slices.DeleteFunc(w.standing(), func(o *raftnodetest.Box) bool { return o.House == b.House })
+	if by := others[w.rng.IntN(len(others))]; w.rng.IntN(2) == 0 {
+		w.thenBack(by, by.Crash)
+	}
+	time.Sleep(plays - before)
+	w.healAll()
+	w.togetherForDrill()
+	w.holds()
+}
+
+// togetherForDrill waits until the circle is whole: no drill begins before that.
+func (w *world) togetherForDrill() {
+	wait(w.T, w.ctx, "complete", func() (bool, error) { return w.c.Complete(w.ctx, w.space) })
 }
 
 func (w *world) burn(b *raftnodetest.Box) {

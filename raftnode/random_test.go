@@ -74,6 +74,7 @@ type world struct {
 	mu    sync.Mutex // guards what follows
 	kept  []keptWrite
 	burnt map[string]bool
+	left  map[string]bool   // retired: nothing of theirs is excused
 	calls int               // operations begun, for the names of files
 	forks int               // how often both houses went on alone; the registers are others afterwards
 	apart bool              // they do now: reads and writes of two sides are not linearizable
@@ -132,7 +133,7 @@ func (w *world) end() {
 
 func newWorld(t *testing.T, ctx context.Context, seed uint64, draws *rand.PCG) *world {
 	return &world{
-		T: t, ctx: ctx, rng: rand.New(draws), stop: make(chan struct{}), burnt: map[string]bool{}, lost: map[string]uint64{},
+		T: t, ctx: ctx, rng: rand.New(draws), stop: make(chan struct{}), burnt: map[string]bool{}, left: map[string]bool{}, lost: map[string]uint64{},
 		c: raftnodetest.New(t, raftnodetest.Config{Seed: seed, KeepEntries: 16, CutEntries: 48, Logger: logger()}),
 	}
 }
@@ -161,11 +162,11 @@ func (w *world) setUp() {
 	w.c.Mesh.SetLinks(transport.Link{Latency: 5 * time.Millisecond, Jitter: 20 * time.Millisecond})
 }
 
-// standing returns the boxes that did not burn.
+// standing returns the boxes that did neither burn nor retire.
 func (w *world) standing() []*raftnodetest.Box {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.DeleteFunc(w.c.All(), func(b *raftnodetest.Box) bool { return w.burnt[b.Name] })
+	return slices.DeleteFunc(w.c.All(), func(b *raftnodetest.Box) bool { return w.burnt[b.Name] || w.left[b.Name] })
 }
 
 func (w *world) oneOf(rng *rand.Rand) *raftnodetest.Box {

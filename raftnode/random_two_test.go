@@ -44,9 +44,15 @@ func runTwo(t *testing.T, seed uint64) {
 			w.oneOf2(faultsTogether, w.anyOne(), w.anyOne())
 		}
 		w.healAll()
-		if w.rng.IntN(8) == 0 {
+		switch w.rng.IntN(10) {
+		case 0:
 			w.giveEachOtherUp()
-		} else {
+		case 1:
+			w.retireOne()
+		case 2:
+			w.togetherAgain()
+			w.drill(w.anyOne(), nil)
+		default:
 			w.loseEachOther()
 		}
 	}
@@ -88,6 +94,21 @@ func (w *world) loseEachOther() {
 		w.c.Mesh.Heal()
 		w.follow(lost)
 	}
+}
+
+// retireOne has one of two houses leave by its own word: the other decides alone, and nothing
+// is lost. Another house follows.
+func (w *world) retireOne() {
+	w.togetherAgain()
+	standing := w.standing()
+	i := w.rng.IntN(2)
+	old, left := standing[i], standing[1-i]
+	w.leave(old)
+	until(w.T, w.ctx, left.Name+" decides alone", func() bool {
+		return shardAt(w.T, w.ctx, left, w.space).Leads && shardAt(w.T, w.ctx, left, ident.CircleShard).Leads
+	})
+	time.Sleep(w.upTo(10 * time.Second))
+	w.follow(old)
 }
 
 // giveEachOtherUp is an episode in which both go on alone, until one is to go on for both.

@@ -59,6 +59,8 @@ type ShardStatus struct {
 	// Of Mended: a state file that was fetched again, and a lost log that cost the replica its number.
 	Rebuilt    int `cbor:"16,keyasint,omitempty"`
 	Renumbered int `cbor:"17,keyasint,omitempty"`
+
+	Salvaged int `cbor:"18,keyasint,omitempty"` // of Renumbered: nobody else had what the log said, and a part of it may be lost
 }
 
 // MemberStatus is one replica of a shard. What it has is known at the leader only.
@@ -135,7 +137,7 @@ func (n *Node) addSpaces(shards map[ident.ShardID]ShardStatus) {
 	}
 	for id, m := range mended {
 		if sh, ok := shards[id]; ok {
-			sh.Mended, sh.Rebuilt, sh.Renumbered = m.chunks+m.states+m.logs, m.states, m.logs
+			sh.Mended, sh.Rebuilt, sh.Renumbered, sh.Salvaged = m.chunks+m.states+m.logs, m.states, m.logs, m.salvaged
 			shards[id] = sh
 		}
 	}
@@ -236,14 +238,14 @@ func (n *Node) serveStatus(ctx context.Context, from ident.BoxID, s transport.St
 }
 
 // mends counts the damage to one replica that was made good.
-type mends struct{ chunks, states, logs int }
+type mends struct{ chunks, states, logs, salvaged int }
 
 // mended notes damage that was made good from another house.
 func (n *Node) mended(shard ident.ShardID, more mends) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.mends[shard]
-	n.mends[shard] = mends{m.chunks + more.chunks, m.states + more.states, m.logs + more.logs}
+	n.mends[shard] = mends{m.chunks + more.chunks, m.states + more.states, m.logs + more.logs, m.salvaged + more.salvaged}
 }
 
 // houseName is the name of this box's house, for the names of files kept beside others.

@@ -13,11 +13,24 @@ type brake struct {
 	target []ident.ReplicaID // the voters to come
 	tail   uint64            // the last entry when it was pulled: it does not bind those up to it
 	since  time.Time
+	held   bool // it held a write back: the next ones go on for a while
+}
+
+// rest is how long after it was pulled the brake may be pulled again.
+func (b brake) rest() time.Duration {
+	if b.held {
+		return brakeFor + brakePause
+	}
+	return brakeFor
 }
 
 // brakes reports whether a write with these holders of its chunks must wait.
 func (g *group) brakes(holders []ident.ReplicaID) bool {
-	return len(holders) > 0 && g.braking(g.brake.target) && !most(g.brake.target, holders)
+	if len(holders) == 0 || !g.braking(g.brake.target) || most(g.brake.target, holders) {
+		return false
+	}
+	g.brake.held = true
+	return true
 }
 
 func (g *group) braking(target []ident.ReplicaID) bool {
@@ -39,8 +52,9 @@ func (g *group) mayLeave(target []ident.ReplicaID) bool {
 	if g.braking(target) {
 		return g.covered(target)
 	}
-	if now := g.n.now(); !slices.Equal(g.brake.target, target) || now.Sub(g.brake.since) > brakeFor+brakePause {
-		g.brake = brake{slices.Clone(target), g.tail, now}
+	if now := g.n.now(); !slices.Equal(g.brake.target, target) || now.Sub(g.brake.since) > g.brake.rest() {
+		g.brake = brake{target: slices.Clone(target), tail: g.tail, since: now}
+		g.n.log.Debug("a voter is to leave", "shard", g.shard, "stay", target, "tail", g.tail)
 	}
 	return false
 }

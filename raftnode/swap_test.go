@@ -152,3 +152,60 @@ func TestNothingIsLostWhenAVoterLeavesUnderLoad(t *testing.T) {
 		c.Close()
 	})
 }
+
+// The box that is to vote is cut off for a while, just when another one was about to
+// leave for it. Nobody had to wait for that, so once it is back it votes within seconds.
+func TestASwapThatWasBrokenOffGoesOnAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c *raftnodetest.Circle
+		var space atomic.Value
+		cut := make(chan struct{})
+		var once sync.Once
+		heard := func(line string) {
+			id, ok := space.Load().(ident.ShardID)
+			if ok && strings.HasPrefix(line, "a voter is to leave shard="+id.String()) {
+				once.Do(func() {
+					c.Mesh.Partition([]ident.BoxID{c.Box("d").Key.BoxID()})
+					close(cut)
+				})
+			}
+		}
+		c = raftnodetest.New(t, raftnodetest.Config{Seed: 4, Logger: slog.New(listener{heard: heard})})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		for _, name := range []string{"a", "b", "c"} {
+			if _, err := c.Add(ctx, name, name+" house"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sp := newSpace(t, ctx, c, 3)
+		mustPut(t, ctx, c.Box("a"), sp, "x", pattern(100_000))
+		if _, err := c.Add(ctx, "d", "d house"); err != nil {
+			t.Fatal(err)
+		}
+		var writer sync.WaitGroup
+		writing, stop := context.WithCancel(ctx)
+		writer.Go(func() { // or the box that is cut off would lack nothing
+			for i := 0; writing.Err() == nil; i++ {
+				if _, _, err := c.Box("a").Put(ctx, sp, fmt.Sprint("note ", i), pattern(100)); err != nil {
+					t.Errorf("put note %d: %v", i, err)
+					return
+				}
+				time.Sleep(100 * time.Millisecond) // simulated
+			}
+		})
+		space.Store(sp)
+		refuse(t, ctx, c.Box("c"), c.Box("a").Account)
+		<-cut
+		time.Sleep(8 * time.Second) // simulated; the brake has let go
+		c.Mesh.Heal()
+		began := time.Now()
+		wait(t, ctx, "d votes instead of c", func() (bool, error) { return c.Voters(ctx, sp, "a", "b", "d") })
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("d voted %v after it was back", took)
+		}
+		stop()
+		writer.Wait()
+		c.Close()
+	})
+}

@@ -44,8 +44,8 @@ func TestBoxesRetire(t *testing.T) {
 		if err := retire(t, c.hill); err != nil {
 			t.Fatal(err)
 		}
+		c.hill.Burn() // it may be switched off as soon as it says that it has left
 		c.Until("hill is out", time.Minute, func() bool { return !member(t, c.oak, hill) && !member(t, c.mill, hill) })
-		c.hill.Burn()
 		for path, body := range files {
 			c.oak.Holds("carl", path, body)
 			c.mill.Holds("carl", path, body)
@@ -56,8 +56,8 @@ func TestBoxesRetire(t *testing.T) {
 		if err := retire(t, c.mill); err != nil {
 			t.Fatal(err)
 		}
-		c.Until("mill is out", time.Minute, func() bool { return !member(t, c.oak, mill) })
 		c.mill.Burn()
+		c.Until("mill is out", time.Minute, func() bool { return !member(t, c.oak, mill) })
 		for path, body := range files {
 			c.oak.Holds("zoe", path, body)
 		}

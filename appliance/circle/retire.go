@@ -23,6 +23,8 @@ var (
 type Leaving struct {
 	Waiting int // changes that no other house has yet
 	Spaces  int // that are still here
+
+	needed bool // the others cannot decide without this box
 }
 
 const (
@@ -32,8 +34,8 @@ const (
 )
 
 // Retire takes this box out of the circle: what waits here goes to other houses,
-// its copies move there, and then the box signs that it leaves. tell hears how far it
-// is. It returns an error and stays when it alone has something. When ctx ends on the
+// its copies move there, they learn to decide without this box, and then it signs that it
+// leaves. When Retire returns it may be switched off. tell hears how far it is. It returns an error and stays when it alone has something. When ctx ends on the
 // way, the box goes on leaving and can be called back by StayAfterAll, or Retire called again.
 func (c *Circle) Retire(ctx context.Context, tell func(Leaving)) error {
 	if err := c.mayRetire(); err != nil {
@@ -101,6 +103,9 @@ func (c *Circle) leaving(ctx context.Context) (l Leaving, err error) {
 		if sh.Shard != ident.CircleShard && sh.Replica != 0 {
 			l.Spaces++
 		}
+		for _, m := range sh.Members {
+			l.needed = l.needed || m.Voter && m.Box == c.cfg.Key.BoxID()
+		}
 	}
 	return l, nil
 }
@@ -122,13 +127,13 @@ func (c *Circle) drain(ctx context.Context, tell func(Leaving)) error {
 	}
 }
 
-// moveAway waits until other boxes hold what this one held: a copy goes only when
-// those that stay have everything.
+// moveAway waits until other boxes hold what this one held, and decide without it: a copy, or
+// a vote, goes only when those that stay have everything.
 func (c *Circle) moveAway(ctx context.Context, tell func(Leaving)) error {
 	end := time.Now().Add(takeFor)
 	for {
 		l, err := c.leaving(ctx)
-		if err != nil || l.Waiting+l.Spaces == 0 {
+		if err != nil || l.Waiting+l.Spaces == 0 && !l.needed {
 			return err
 		}
 		tell(l)

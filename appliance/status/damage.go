@@ -31,6 +31,25 @@ func findStopped(why func(failed string) bool) func(*scene) []finding {
 	}
 }
 
+// findLogLost tells of copies whose log is lost: of those that wait for a house to answer (alone), or of the others.
+func findLogLost(alone bool) func(*scene) []finding {
+	return func(s *scene) (list []finding) {
+		if s.alone() != alone {
+			return nil
+		}
+		for _, f := range findStopped(isLogLost)(s) {
+			f.about["houses"] = s.Words.List(s.tally.awayHouses())
+			list = append(list, f)
+		}
+		return list
+	}
+}
+
+// findSalvaged tells of logs that nobody else had a copy of.
+func findSalvaged(s *scene) []finding {
+	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) { return "salvaged", sh.Salvaged > 0 && sh.Failed == "" })
+}
+
 // findMended tells of pieces of files; lists and logs have rows of their own.
 func findMended(s *scene) (list []finding) {
 	for _, st := range s.Boxes {
@@ -58,6 +77,6 @@ func findMendedLists(s *scene) []finding {
 
 func findMendedLogs(s *scene) []finding {
 	return s.perBox(func(sh raftnode.ShardStatus) (string, bool) {
-		return "renumbered", sh.Renumbered > 0 && sh.Failed == ""
+		return "renumbered", sh.Renumbered > sh.Salvaged && sh.Failed == ""
 	})
 }

@@ -126,6 +126,9 @@ func TestHousesThatDecide(t *testing.T) {
 
 // faultScenes makes each fault of the table happen.
 func faultScenes() map[Code]Facts {
+	waits, salvaged := away(whole(2), 2), whole(1)
+	waits.Boxes[0].Shards[1].Failed = raftnode.ErrLogLost.Error()
+	salvaged.Boxes[0].Shards[1].Mended, salvaged.Boxes[0].Shards[1].Renumbered, salvaged.Boxes[0].Shards[1].Salvaged = 1, 1, 1
 	f := map[Code]Facts{
 		CodeAlone:     away(whole(2), 2),
 		CodeHouseAway: away(whole(3), 2),
@@ -141,6 +144,8 @@ func faultScenes() map[Code]Facts {
 		CodeStoppedNewer:   edit(func(s *raftnode.ShardStatus) { s.Failed = "entry 9: directory: command of an unknown kind" }),
 		CodeStoppedDamaged: edit(func(s *raftnode.ShardStatus) { s.Failed = raftnode.ErrStateDamaged.Error() }),
 		CodeLogDamaged:     edit(func(s *raftnode.ShardStatus) { s.Failed = raftnode.ErrLogLost.Error() }),
+		CodeLogWaits:       waits,
+		CodeLogSalvaged:    salvaged,
 		CodeStopped:        edit(func(s *raftnode.ShardStatus) { s.Failed = "entry 9: unexpected end" }),
 		CodeTrouble:        edit(func(s *raftnode.ShardStatus) { s.Trouble = "copy state: input/output error" }),
 		CodeListRotten:     edit(func(s *raftnode.ShardStatus) { s.Trouble = raftnode.ErrStateRotten.Error() + ": checksum" }),

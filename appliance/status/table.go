@@ -11,6 +11,8 @@ const (
 	CodeStoppedDamaged Code = "stopped-damaged"
 	CodeStopped        Code = "stopped"
 	CodeLogDamaged     Code = "log-damaged"
+	CodeLogWaits       Code = "log-damaged-alone"
+	CodeLogSalvaged    Code = "log-salvaged"
 	CodeDiskFull       Code = "disk-full"
 	CodeHouseAway      Code = "house-away"
 	CodeOneHouse       Code = "one-house"
@@ -75,7 +77,9 @@ func cares() []row {
 		{code: CodeReturned, weight: Care, find: findReturned},
 		{code: CodeJournalDamaged, weight: Care, find: findTroubles(isJournalDamaged)},
 		{code: CodeListRotten, weight: Care, find: findTroubles(isListRotten)},
-		{code: CodeLogDamaged, weight: Care, find: findStopped(isLogLost)},
+		{code: CodeLogWaits, weight: Care, find: findLogLost(true)},
+		{code: CodeLogDamaged, weight: Care, find: findLogLost(false)},
+		{code: CodeLogSalvaged, weight: Care, find: findSalvaged},
 		{code: CodeStoppedNewer, weight: Care, find: findStopped(isNewer)},
 		{code: CodeStoppedDamaged, weight: Care, find: findStopped(isListDamaged)},
 		{code: CodeStopped, weight: Care, find: findStopped(isOtherStop)},

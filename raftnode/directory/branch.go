@@ -24,7 +24,7 @@ func Branch(mine, theirs View, box ident.BoxID) []Command {
 		b.account(a)
 	}
 	for _, s := range mine.Spaces() {
-		b.space(s)
+		b.space(s, box)
 	}
 	b.settings(box)
 	return b.commands
@@ -105,13 +105,20 @@ func (b *branch) devices(a, t Account) {
 	}
 }
 
-// space brings a space whose owner is there; an account's own comes with the account.
-func (b *branch) space(s Space) {
+// space brings a space; an account's own comes with the account. Where its owner was removed,
+// what they wrote stays, as ever: it is the keeper's whose box brings it.
+func (b *branch) space(s Space, box ident.BoxID) {
 	if _, known := b.theirs.Space(s.ID); known {
 		return
 	}
-	if owner, ok := b.theirs.Account(s.Owner); !ok || owner.Removed {
-		return
+	here, _ := b.mine.Account(s.Owner)
+	there, known := b.theirs.Account(s.Owner)
+	switch {
+	case !known && !here.Removed:
+		return // the account comes first
+	case !known, there.Removed:
+		by, _ := b.theirs.Roster().Box(box)
+		s.Owner = by.Keeper
 	}
 	s.Name = b.freeSpaceName(s.Name)
 	b.add(Command{CreateSpace: &NewSpace{Space: s}})

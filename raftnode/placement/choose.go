@@ -114,13 +114,11 @@ func (p *planner) lastResort(s Space) []*load {
 }
 
 // setRoles makes voters of the right number of replicas, in different houses, of
-// those that are voters first.
+// those that are voters first. A box that is leaving has no vote while another can have one: it may
+// be switched off, and of two voters each is needed.
 func (p *planner) setRoles(s Space, rs []Replica) {
 	byHouse := map[ident.HouseID]int{} // index of the house's best replica
-	order := make([]int, len(rs))
-	for i := range rs {
-		order[i] = i
-	}
+	order := p.staying(rs)
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(rank(s, rs[a]), rank(s, rs[b])), cmp.Compare(rs[a].ID, rs[b].ID))
 	})
@@ -143,6 +141,20 @@ func (p *planner) setRoles(s Space, rs []Replica) {
 			rs[i].Role = Voter
 		}
 	}
+}
+
+// staying returns the indexes of the replicas whose boxes are not leaving; all where none stays.
+func (p *planner) staying(rs []Replica) []int {
+	var all, stay []int
+	for i, r := range rs {
+		if all = append(all, i); !p.boxes[r.Box].Leaving {
+			stay = append(stay, i)
+		}
+	}
+	if len(stay) == 0 {
+		return all
+	}
+	return stay
 }
 
 // rank orders replicas by how much they are voters: voters, learners, new ones.

@@ -23,7 +23,7 @@ type Box struct {
 	Keeper ident.AccountID
 	// Active says that the box may hold replicas: false when it is gone, retired or about to retire.
 	Active bool
-	// Leaving says that the box is about to retire: it holds the circle shard and no space.
+	// Leaving says that the box is about to retire: it holds the circle shard, without a vote, and no space.
 	Leaving bool
 	// Replacement is the box that was named to follow this one, when not Active.
 	Replacement ident.BoxID
@@ -70,7 +70,7 @@ type Change struct {
 // it. Where all boxes refuse, those that hold copies keep them.
 //
 // Voters stand one to a house: two in two houses, an odd number up to MaxVoters in
-// more. Within a single house they are an odd number of boxes.
+// more. Within a single house they are an odd number of boxes. None is Leaving, while any box stays.
 func Plan(boxes []Box, spaces []Space) []Change {
 	p := newPlanner(boxes, spaces)
 	var changes []Change

@@ -27,6 +27,8 @@ func parseBoxes(t *testing.T, text string) []Box {
 			switch {
 			case strings.HasPrefix(key, "gone"):
 				b.Active, b.Replacement = false, ident.BoxID(strings.TrimPrefix(strings.TrimPrefix(key, "gone"), ">"))
+			case key == "leaves":
+				b.Leaving = true
 			case key == "keeps":
 				b.Keeper = ident.AccountID(value)
 			case key == "refuses":
@@ -115,6 +117,8 @@ func TestPlanTable(t *testing.T) {
 		{"the replacement inherits", "a@1 b@2!gone>e c@3 d@4 e@5", 0, "1a* 2b* 3c*", "1a* 3c* 8e*", "its box left"},
 		{"but not into a house that has a copy", "a@1 b@2!gone>e c@3 d@4 e@3", 0, "1a* 2b* 3c*", "1a* 3c* 8d*", "its box left"},
 		{"a replacement for another space is like any box", "a@1 b@2!gone c@3 d@4 x@9!gone>e e@5", 0, "1a* 2b* 3c*", "1a* 3c* 8d*", "its box left"},
+		{"a box is leaving", "a@1 b@2!leaves c@3 d@4", 0, "1a* 2b* 3c*", "1a* 3c* 8d*", "its box left"},
+		{"nobody else takes the space of a box that is leaving", "a@1!leaves b@2!refuses=P", 0, "1a*", "", ""},
 		{"all are gone", "a@1!gone b@2!gone", 0, "1a* 2b*", "", ""},
 		{"fewer copies", "a@1 b@2 c@3", 2, "1a* 2b* 3c*", "1a* 2b*", "fewer copies wanted"},
 		{"fewer copies: the voters stay", "a@1 b@2 c@3 d@4", 3, "1a 2b* 3c* 4d*", "2b* 3c* 4d*", "fewer copies wanted"},
@@ -163,6 +167,11 @@ func TestCircleShardTable(t *testing.T) {
 		{"limits and refusals do not matter", "a@1!given=1!used=5 b@2!refuses=P", "1a*", "1a* 6b*"},
 		{"a voter is gone: the oldest learner follows", "a@1 b@2!gone c@3 d@4 e@5", "1a* 2b* 3c* 4d 5e", "1a* 3c* 4d* 5e"},
 		{"all is well", "a@1 b@2 c@2", "1a* 2b 3c*", ""},
+		{"of two houses one is leaving: the other decides alone", "a@1!leaves b@2", "1a* 2b*", "1a 2b*"},
+		{"of three houses one is leaving", "a@1 b@2 c@3!leaves", "1a* 2b* 3c*", "1a* 2b* 3c"},
+		{"a box is leaving, another of its house votes", "a@1!leaves b@1 c@2", "1a* 2b 3c*", "1a 2b* 3c*"},
+		{"all are leaving", "a@1!leaves b@2!leaves", "1a* 2b*", ""},
+		{"it stays after all", "a@1 b@2", "1a 2b*", "1a* 2b*"},
 	} {
 		now := parseReplicas(t, tt.now)
 		s := Space{ID: ident.CircleShard, Owner: "P", Copies: 1, Bytes: 10, Replicas: now, Next: nextOf(now)}

@@ -85,7 +85,7 @@ func (b *Box) Start() error {
 		Box: b.Key.BoxID(), Dir: b.dir, Log: log, Chunks: chunks, Net: b.c.Mesh.Join(b.Key.BoxID()),
 		Logger: logger, PromoteAfter: b.c.cfg.PromoteAfter, Known: b.c.known(), FS: b.fs(),
 		KeepEntries: b.c.cfg.KeepEntries, CutEntries: b.c.cfg.CutEntries,
-		SweepEvery: b.c.cfg.SweepEvery, GarbageAfter: b.c.cfg.GarbageAfter, Now: b.now,
+		SweepEvery: b.c.cfg.SweepEvery, GarbageAfter: b.c.cfg.GarbageAfter, Now: b.now, Salvaged: b.salvaged,
 	}
 	var node *raftnode.Node
 	if b.Before != nil {
@@ -136,10 +136,17 @@ func (b *Box) openLog(logger *slog.Logger) (*raftlog.Log, error) {
 		return log, err
 	}
 	logger.Error("raft log damaged", "err", err)
-	if err := b.LoseLog(); err != nil {
+	if err := b.Disk.moveAll(cfg.Dir, b.aside()); err != nil {
 		return nil, err
 	}
 	return raftlog.Open(cfg)
+}
+
+// aside is where a damaged raft log is kept.
+func (b *Box) aside() string { return filepath.Join(b.dir, "raftlog.damaged") }
+
+func (b *Box) salvaged() (raftlog.Entries, error) {
+	return raftlog.Salvage(raftlog.Config{FS: b.fs(), Dir: b.aside(), Logger: slog.New(slog.DiscardHandler)})
 }
 
 // LoseLog takes the raft log away from a box that is down.

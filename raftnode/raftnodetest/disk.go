@@ -1,6 +1,7 @@
 package raftnodetest
 
 import (
+	"bytes"
 	"errors"
 	"hash/fnv"
 	"io/fs"
@@ -89,6 +90,42 @@ func (d *Disk) emptied(dir string) error {
 		err = errors.Join(err, d.Remove(filepath.Join(dir, name)))
 	}
 	return errors.Join(err, d.SyncDir(dir))
+}
+
+// moveAll moves every file of a directory in memory to another, in place of what is there.
+func (d *Disk) moveAll(from, to string) error {
+	names, err := d.ReadDir(from)
+	err = errors.Join(err, d.MkdirAll(to), d.emptied(to))
+	for _, name := range names {
+		err = errors.Join(err, d.Rename(filepath.Join(from, name), filepath.Join(to, name)))
+	}
+	return errors.Join(err, d.SyncDir(from), d.SyncDir(to))
+}
+
+// FlipInLog turns one bit of the raft log wherever a text stands in it, and reports how often.
+func (b *Box) FlipInLog(text string) (n int, err error) {
+	dir := filepath.Join(b.dir, "raftlog")
+	names, err := b.Disk.ReadDir(dir)
+	for _, name := range names {
+		f, err := b.Disk.OpenFile(filepath.Join(dir, name), os.O_RDWR)
+		if err != nil {
+			return n, err
+		}
+		size, err := f.Size()
+		raw := make([]byte, size)
+		if err == nil {
+			_, err = f.ReadAt(raw, 0)
+		}
+		for at := bytes.Index(raw, []byte(text)); err == nil && at >= 0; at = bytes.Index(raw, []byte(text)) {
+			raw[at] ^= 1
+			_, err = f.WriteAt(raw[at:at+1], int64(at))
+			n++
+		}
+		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return n, err
+		}
+	}
+	return n, err
 }
 
 // ChunkFiles returns the names of the chunks on the box's disk.

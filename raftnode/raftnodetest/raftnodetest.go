@@ -247,6 +247,62 @@ func (c *Circle) Gone(ctx context.Context, name string, replacement ident.BoxID)
 	return errors.New("too few keepers to declare the box gone")
 }
 
+// Retire takes the box out of the circle by its own signature, as package circle does: what
+// waits goes to other houses, its copies and votes move there, and then it leaves.
+func (b *Box) Retire(ctx context.Context) error {
+	if err := b.left(ctx, false); err != nil {
+		return err
+	}
+	leaving := directory.SetBox{Settings: directory.BoxSettings{Leaving: true}}
+	if _, err := b.Node.Command(ctx, directory.Command{SetBox: &leaving}); err != nil {
+		return err
+	}
+	if err := b.left(ctx, true); err != nil {
+		return err
+	}
+	var body roster.RetireBody
+	err := b.Node.Directory(func(v directory.View) error {
+		me, _ := v.Roster().Box(b.Key.BoxID())
+		body = roster.RetireBody{Circle: v.Roster().Circle(), Box: me.ID, Rev: me.Rev, Time: 5}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	change := directory.RosterChange{Change: roster.NewRetire(body, b.Key)}
+	out, err := b.Node.Command(ctx, directory.Command{Roster: &change})
+	if err == nil && out.Code != directory.Done {
+		err = fmt.Errorf("retire %s: %s", b.Name, out.Code)
+	}
+	return err
+}
+
+// left waits until nothing waits at the box for other houses; with all, until it has neither a
+// space nor a vote.
+func (b *Box) left(ctx context.Context, all bool) error {
+	for {
+		st, err := b.Node.Status(ctx)
+		if err != nil {
+			return err
+		}
+		here := slices.ContainsFunc(st.Shards, func(sh raftnode.ShardStatus) bool {
+			return sh.Pending > 0 || all && (sh.Shard != ident.CircleShard && sh.Replica != 0 || b.votes(sh))
+		})
+		if !here {
+			return nil
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return fmt.Errorf("%s retires: %w", b.Name, ctx.Err())
+		}
+	}
+}
+
+func (b *Box) votes(sh raftnode.ShardStatus) bool {
+	return slices.ContainsFunc(sh.Members, func(m raftnode.MemberStatus) bool { return m.Voter && m.Box == b.Key.BoxID() })
+}
+
 // TakeOver has a box go on without those that are down, as its keeper says.
 func (c *Circle) TakeOver(ctx context.Context, name string) error {
 	b := c.Box(name)

@@ -13,6 +13,10 @@ import (
 // How bulk gives way. A house's uplink queues what it cannot send at once, and frames queue
 // with it; so bulk is held to a rate that goes down by a part when frames become slow, and up
 // in small steps while it is that rate that holds bulk back (AIMD).
+//
+// A queue lasts while bulk flows, and a busy machine makes frames slow as well, now and then: a slow
+// frame is believed when the next one is slow, too. In one network there is more room, and
+// nobody there gains by frames that are a little faster: bulk soon has its rate again.
 const (
 	freeBytes   = 64 << 10              // of each stream that are never held back: questions and small answers
 	paceBytes   = 16 << 10              // that are sent at once, at most
@@ -21,9 +25,11 @@ const (
 	queueing    = 50 * time.Millisecond // by which frames may be slower than at their best
 	slowDown    = 0.7
 	nearby      = 10 * time.Millisecond // a box that is nearer is not paced before it gets slow
-	startRate   = 1 << 20
+	startRate   = 1 << 20               // bytes per second
 	speedUp     = 0.05
-	minRate     = 32 << 10 // bytes per second
+	speedUpNear = 0.25
+	minRate     = 32 << 10
+	minRateNear = startRate
 	maxRate     = 64 << 20 // above it there is no need to pace
 	baseMinutes = 5        // how long the best round trip is remembered, at least
 	probes      = 3        // measurements until bulk is no longer halved then, that one included
@@ -33,6 +39,7 @@ const (
 type pacer struct {
 	mu     sync.Mutex // guards all below
 	rate   float64    // bytes per second; 0 = as fast as it goes
+	slow   int        // frames in a row that were, while bulk went
 	slowed bool       // once: until then the rate is searched for by doubling it
 	free   time.Time  // when the next bytes may go
 	held   bool       // whether bulk was held back since the last measurement
@@ -89,6 +96,9 @@ func (p *pacer) measured(now time.Time, rtt time.Duration) {
 	if p.best == 0 || rtt < p.best {
 		p.best = rtt
 	}
+	if !p.slowed && p.usual() <= nearby {
+		p.rate, p.probe = 0, 0 // what was measured first had a connection made, too
+	}
 	if p.probe > 0 {
 		if p.probe--; p.probe == 0 {
 			p.rate = p.saved
@@ -108,28 +118,49 @@ func (p *pacer) begin(now time.Time) {
 	}
 }
 
+// usual is the round trip without a queue.
+func (p *pacer) usual() time.Duration {
+	if p.before != 0 {
+		return min(p.best, p.before)
+	}
+	return p.best
+}
+
 // adapt changes the rate after a round trip; the last one was measured since ago.
 func (p *pacer) adapt(rtt, since time.Duration) {
-	base := p.best
-	if p.before != 0 {
-		base = min(base, p.before)
+	usual := p.usual()
+	up, least := speedUp, float64(minRate)
+	if usual <= nearby {
+		up, least = speedUpNear, minRateNear
 	}
-	slow := rtt > base+queueing
+	slow := rtt > usual+queueing
+	if !slow || p.sent == 0 {
+		p.slow = 0
+	} else if p.slow++; p.slow > 1 { // one alone may be the machine
+		p.lower(float64(p.sent)/since.Seconds(), least)
+	}
 	switch {
-	case slow && p.sent > 0:
-		sending := float64(p.sent) / since.Seconds()
-		if p.rate == 0 || sending < p.rate {
-			p.rate = sending
-		}
-		p.rate, p.slowed = max(p.rate*slowDown, minRate), true
-	case !slow && p.held && !p.slowed:
+	case slow || !p.held:
+	case !p.slowed:
 		p.rate *= 2
-	case !slow && p.held:
-		p.rate += max(p.rate*speedUp, minRate/2)
+	default:
+		p.rate += max(p.rate*up, minRate/2)
 	}
 	if p.rate > maxRate {
 		p.rate = 0
 	}
+}
+
+// lower lowers the rate, below what was sent of late, once for each slow frame.
+func (p *pacer) lower(sending, least float64) {
+	if p.rate == 0 || sending < p.rate {
+		p.rate = sending
+	}
+	p.rate *= slowDown
+	if p.slow == 2 { // now the one before it is believed as well
+		p.rate *= slowDown
+	}
+	p.rate, p.slowed = max(p.rate, least), true
 }
 
 // paced is a Stream whose writes a pacer holds back.

@@ -221,8 +221,62 @@ func TestAQueueIsNotTakenForTheWay(t *testing.T) {
 	if p.rate != startRate {
 		t.Errorf("rate %v after it has drained", p.rate)
 	}
-	measure(&p, &now, 1500*time.Millisecond)
+	for range 2 {
+		measure(&p, &now, 1500*time.Millisecond)
+	}
 	if p.rate >= startRate {
 		t.Errorf("rate %v when it is full again", p.rate)
+	}
+}
+
+// A frame that is slow alone is the doing of a busy machine: a queue would be there a second later, too.
+func TestOneSlowFrameIsNoQueue(t *testing.T) {
+	var p pacer
+	now := time.Unix(1, 0)
+	p.measured(now, 40*time.Millisecond)
+	for i := range 20 {
+		measure(&p, &now, []time.Duration{40 * time.Millisecond, 400 * time.Millisecond}[i%2])
+	}
+	if p.slowed {
+		t.Errorf("every other frame was slow, and the rate is %v", p.rate)
+	}
+	before := p.rate
+	for range 2 {
+		measure(&p, &now, 400*time.Millisecond)
+	}
+	if !p.slowed || p.rate > before/2 && before > 0 {
+		t.Errorf("two frames were slow, and the rate is %v; before %v", p.rate, before)
+	}
+}
+
+// In one network bulk is not paced because the first frame, with a connection to be made, was slow;
+// and after a busy minute it soon goes as fast as ever.
+func TestABoxNearbySoonHasItsRateAgain(t *testing.T) {
+	var p pacer
+	now := time.Unix(1, 0)
+	p.measured(now, 30*time.Millisecond)
+	measure(&p, &now, time.Millisecond)
+	if p.rate != 0 {
+		t.Fatalf("paced to %v", p.rate)
+	}
+	for range 2 { // as fast as it goes here
+		p.book(now, 16<<20)
+		now = now.Add(time.Second)
+		p.measured(now, 200*time.Millisecond)
+	}
+	if p.rate < 7<<20 || p.rate > 9<<20 {
+		t.Errorf("after two slow frames: %v, want half of 16 MiB", p.rate)
+	}
+	for range 60 {
+		measure(&p, &now, 200*time.Millisecond)
+	}
+	if p.rate != minRateNear {
+		t.Errorf("after a minute of slow frames: %v, want %v", p.rate, float64(minRateNear))
+	}
+	for range 20 {
+		measure(&p, &now, time.Millisecond)
+	}
+	if p.rate != 0 {
+		t.Errorf("20 s later it is paced to %v", p.rate)
 	}
 }
