@@ -6,7 +6,7 @@ PKGS    := ./...
 SHELL   := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: all build deb setup demo test check unit sim torture mutants powercuts clients phone name nat fire levels e2e bench fuzz image pins release smoke test-vm clean
+.PHONY: all build deb setup demo test check unit sim torture mutants powercuts clients phone name day nat fire levels e2e bench fuzz image pins release smoke test-vm clean
 
 all: build
 
@@ -90,6 +90,9 @@ e2e: ## the whole of it: by day and night, at the desk, without scripts; picture
 	$(GO) test -count=1 -timeout 40m ./cmd/redhen/phone/
 name: ## a public name in a small internet: a name server, an authority, a browser, a fire; needs root
 	$(GO) test -count=1 -v -timeout 15m ./cmd/redhen/name/ | grep -vE '^=== '
+
+day: ## a circle in 24 simulated hours, at night every home gets another address; the check has the night alone
+	$(GO) test -count=1 -v -timeout 60m -run '^TestANightOfReconnects$$' ./appliance/appliancetest/ -day | grep -vE '^=== '
 
 nat: ## real boxes in network namespaces behind the kernel's NAT; needs root
 	$(GO) test -count=1 -v -timeout 30m ./cmd/redhen/nat/ | grep -vE '^=== '

@@ -321,6 +321,38 @@ func TestTroublesAreTold(t *testing.T) {
 	})
 }
 
+// Rule: after a theft the keepers are asked for another token, until they give one: the
+// box that is gone knew the old one.
+func TestAStolenBoxKnewTheToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.set()
+		w.open[addr(1)] = true
+		d := w.domain(w.boxes[0])
+		expect := func(when string, want Trouble) {
+			t.Helper()
+			time.Sleep(time.Hour)
+			d.round(t.Context())
+			d.round(t.Context())
+			if got := d.Report().Trouble; got != want {
+				t.Errorf("%s: got %q, want %q", when, got, want)
+			}
+		}
+		expect("before", NoTrouble)
+		lost, _ := w.roster.Box(w.boxes[2])
+		theft, err := w.roster.Apply(roster.NewStolen(roster.GoneBody{
+			Circle: w.roster.Circle(), Box: lost.ID, Rev: lost.Rev, Time: time.Now().UnixMilli(),
+		}, key(t, 101), key(t, 102)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.roster = theft
+		expect("after the theft", TokenStolen)
+		w.set()
+		expect("with another token", NoTrouble)
+	})
+}
+
 func TestSettingsAreChecked(t *testing.T) {
 	good := Settings{Domain: "hens.example.org", Provider: RFC2136, Server: "192.0.2.1", KeyName: "k", Key: "a2V5"}
 	for name, change := range map[string]func(*Settings){

@@ -172,12 +172,22 @@ func (b *branch) move(e Entry, n NodeID, at node, te Entry) []WriteID {
 	if lives && (te.Dir == to.node && te.Name == e.Name || !b.mine.Decided(te.Placed)) {
 		return nil
 	}
-	w := Write{ID: e.Placed, Author: e.Author, After: slices.Concat(to.after, b.free(to.node, e.Name)),
+	w := Write{ID: b.placing(e, n), Author: e.Author, After: slices.Concat(to.after, b.free(to.node, e.Name)),
 		Op: Op{Kind: Restore, Node: n, ToDir: to.node, ToName: e.Name}}
 	if lives {
 		w.Op.Kind, w.Op.Dir, w.Op.Name, w.Op.Base = Move, te.Dir, te.Name, te.Placed
 	}
 	return b.emit(w)
+}
+
+// placing is the ID of what put an entry of mine where it is. An edit that brought its file
+// back needs its own for the bytes.
+func (b *branch) placing(e Entry, n NodeID) WriteID {
+	list, _ := b.fresh(e)
+	if slices.ContainsFunc(list, func(v Version) bool { return v.ID == e.Placed }) {
+		return b.made("place", n)
+	}
+	return e.Placed
 }
 
 // takeAway brings home a removal: of what theirs did not change since. What was changed

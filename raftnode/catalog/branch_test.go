@@ -171,6 +171,27 @@ func TestABranchBringsWhatWasRemoved(t *testing.T) {
 	s.want("/f", "bytes")
 }
 
+// An edit that brought its file back on the branch, where the others removed it too: both the
+// place and the bytes are of one write, and the bytes must not be taken for brought with the place.
+func TestABranchBringsTheBytesOfWhatBroughtAFileBack(t *testing.T) {
+	s := newSpace(t)
+	s.script("f=0")
+	other := s.fork()
+	edit := other.putOp("/f", "1")
+	other.done(bob, other.removeOp("/f"))
+	other.done(bob, edit)
+	other.done(bob, other.putOp("/f", "2"))
+	s.done(ann, s.removeOp("/f"))
+	s.done(ann, s.putOp("/f", "of ann"))
+	want := contents(other.view())
+	s.comeHome(other)
+	for c := range want {
+		if !contents(s.view())[c] {
+			t.Errorf("%q is lost: %v", c, s.tree())
+		}
+	}
+}
+
 // A branch may come home in parts, to a state that goes on meanwhile, and from two
 // boxes of it: nothing is doubled.
 func TestABranchComesHomeOnce(t *testing.T) {

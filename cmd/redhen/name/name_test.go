@@ -1,6 +1,8 @@
 package name
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +37,7 @@ func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 // runTests builds redhen and goes into a namespace of its own, or skips with a sentence.
 func runTests(m *testing.M) int {
-	for _, p := range []string{"knotd", "ip", "mount", "chromium"} {
+	for _, p := range []string{"knotd", "ip", "mount", "chromium", "tcpdump"} {
 		if _, err := exec.LookPath(p); err != nil {
 			fmt.Printf("the public name: skipped, there is no %s; make setup installs it\n", p)
 			return 0
@@ -57,9 +61,9 @@ func runTests(m *testing.M) int {
 		return m.Run()
 	}
 	if os.Getenv(program) == "" {
-		path, err := child.Build(dir)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
+		path := filepath.Join(dir, "redhen")
+		if out, err := exec.Command("go", "build", "-o", path, "redhen/cmd/redhen").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build redhen: %v\n%s", err, out)
 			return 1
 		}
 		os.Setenv(program, path)
@@ -237,7 +241,8 @@ func (v *village) get(name, at string) (*http.Response, string, error) {
 
 // TestName: a circle comes to a name, a certificate and visitors.
 func TestName(t *testing.T) {
-	v := newVillage(t, 10*time.Minute)
+	v := newVillage(t, 90*time.Second) // renewed a minute after it was issued
+	recorded := v.tap()
 	v.name()
 	v.leads(Zone, "127.0.1.1")
 	v.leads("mill."+Zone, "127.0.1.1")
@@ -253,6 +258,46 @@ func TestName(t *testing.T) {
 		t.Errorf("in clear: %v %v", resp, err)
 	}
 	v.fire(v.passkey())
+	seen := recorded()
+	if !bytes.Contains(seen, []byte("/login?x=1")) {
+		t.Error("what was said in clear was not recorded")
+	}
+	for _, secret := range []string{password, strings.ReplaceAll(password, " ", "+"), "mia likes"} {
+		if bytes.Contains(seen, []byte(secret)) {
+			t.Errorf("%q passed the houses' network in clear", secret)
+		}
+	}
+}
+
+// tap records all that comes to and goes from a house, the one at whose door visitors
+// come in among them, until it is closed.
+func (v *village) tap() (stop func() []byte) {
+	v.t.Helper()
+	file := filepath.Join(v.t.TempDir(), "tap.pcap")
+	cmd := exec.Command("tcpdump", "-i", "lo", "--immediate-mode", "-U", "-w", file, "-Z", "root", "net", "127.0.1.0/24")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	errs, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	bufio.NewReader(errs).ReadString('\n') // it listens
+	end := sync.OnceFunc(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		io.Copy(io.Discard, errs) // until it ends
+		cmd.Wait()
+	})
+	v.t.Cleanup(end)
+	return func() []byte {
+		end()
+		b, err := os.ReadFile(file)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		return b
+	}
 }
 
 // fire: a house that was dark comes back with a door of its own, and the name leads to both; then
@@ -272,5 +317,24 @@ func (v *village) fire(dark house) {
 	resp, _, err := v.get("https://"+Zone+"/login", dark.ip)
 	if err != nil || resp.StatusCode != 200 {
 		v.t.Errorf("at the house that is left: %v %v", resp, err)
+	}
+	v.renewed(dark)
+}
+
+// renewed: the houses that are left renew the certificate, though the house burnt that asked
+// for the first one, and visitors get the new one.
+func (v *village) renewed(at house) {
+	v.t.Helper()
+	was := v.ends(at.name)
+	v.await("a certificate that others renewed, at "+at.name, func() (bool, any) {
+		resp, _, err := v.get("https://"+Zone+"/login", at.ip)
+		if err != nil {
+			return false, err
+		}
+		ends := resp.TLS.PeerCertificates[0].NotAfter
+		return ends.After(was), ends
+	})
+	for _, h := range houses[1:] {
+		v.await("the same at "+h.name, func() (bool, any) { e := v.ends(h.name); return e.After(was), e })
 	}
 }
