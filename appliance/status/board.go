@@ -204,6 +204,7 @@ func findWeakWifi(s *scene) []finding {
 
 func findCard(s *scene) (list []finding) {
 	for _, p := range s.CardProblems {
+		p := p.In(s.Words)
 		if !strings.HasSuffix(p, ".") && !strings.HasSuffix(p, "?") {
 			p += "."
 		}
