@@ -73,6 +73,7 @@ func TestCodesHaveSentences(t *testing.T) {
 		least               int
 	}{
 		{"card.wrong.", "../../provision/seed/*.go", `(?m)\bCode += "([a-z-]+)"`, 40},
+		{"wifi.trouble.", "../../board/wifi/*.go", `(?m)\bTrouble += "([a-z-]+)"`, 6},
 	} {
 		codes := constants(t, c.files, c.code)
 		if len(codes) < c.least {
