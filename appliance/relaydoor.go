@@ -51,7 +51,7 @@ func (r *Relay) openVisits(key ident.Key) (err error) {
 	}
 	v.door, err = ingress.NewDoor(ingress.Config{
 		Key: key, Route: r.route, Open: r.host.Open, Logger: r.cfg.Logger,
-		Flooded: func(f ingress.Flood) { r.cfg.Logger.Warn("visitors turned away", "number", f.Refused) },
+		Flooded: r.tellFlood,
 	})
 	return err
 }

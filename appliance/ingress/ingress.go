@@ -140,6 +140,13 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
+// Refused is how many connections were turned away since the start.
+func (d *Door) Refused() int {
+	d.count.mu.Lock()
+	defer d.count.mu.Unlock()
+	return d.count.all
+}
+
 // hangUp closes without keeping anything of the connection in the kernel.
 func hangUp(c net.Conn) {
 	if tcp, ok := c.(*net.TCPConn); ok {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/metrics"
@@ -93,11 +94,28 @@ func (h *Host) readNames(_ context.Context, from ident.BoxID, s Stream) {
 func (h *Host) Serving(name string) (boxes []ident.BoxID, known bool) {
 	all := h.guests.rent.Serving(name, time.Now())
 	for _, b := range all {
-		if h.h.Network().Connectedness(mustPeer(b)) == network.Connected {
+		if h.isHere(b) {
 			boxes = append(boxes, b)
 		}
 	}
 	return boxes, len(all) > 0
+}
+
+// Visited returns, for a relay, the boxes that serve visitors of any name and are
+// connected, those of one circle together.
+func (h *Host) Visited() (circles [][]ident.BoxID) {
+	for _, boxes := range h.guests.rent.Named(time.Now()) {
+		boxes = slices.DeleteFunc(boxes, func(b ident.BoxID) bool { return !h.isHere(b) })
+		if len(boxes) > 0 {
+			circles = append(circles, boxes)
+		}
+	}
+	return circles
+}
+
+// isHere reports whether a box is connected to this relay.
+func (h *Host) isHere(b ident.BoxID) bool {
+	return h.h.Network().Connectedness(mustPeer(b)) == network.Connected
 }
 
 // errSpent says that a circle has used up its day at a relay.

@@ -70,13 +70,37 @@ func (r *Rental) Serving(name string, now time.Time) (boxes []ident.BoxID) {
 	if c == nil {
 		return nil
 	}
-	for box, until := range c.boxes {
-		if now.Before(until) && r.circles[c.circle].roster.Active(box) {
+	for box := range c.boxes {
+		if r.serves(c, box, now) {
 			boxes = append(boxes, box)
 		}
 	}
 	slices.Sort(boxes)
 	return boxes
+}
+
+// Named returns the boxes that serve any name, those of one circle together.
+func (r *Rental) Named(now time.Time) (circles [][]ident.BoxID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := map[ident.CircleID][]ident.BoxID{}
+	for _, name := range slices.Sorted(maps.Keys(r.names)) {
+		c := r.names[name]
+		for _, box := range slices.Sorted(maps.Keys(c.boxes)) {
+			if r.serves(c, box, now) && !slices.Contains(all[c.circle], box) {
+				all[c.circle] = append(all[c.circle], box)
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		circles = append(circles, all[id])
+	}
+	return circles
+}
+
+// serves reports whether a box serves a name still. Callers hold r.mu.
+func (r *Rental) serves(c *claim, box ident.BoxID, now time.Time) bool {
+	return now.Before(c.boxes[box]) && r.circles[c.circle].roster.Active(box)
 }
 
 // circleOf returns the circle that a box belongs to. Callers hold r.mu.

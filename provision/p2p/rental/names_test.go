@@ -48,10 +48,20 @@ func TestNamesLeadToTheirCircle(t *testing.T) {
 	want("mill.hens.test", now, a.BoxID())
 	want("foxes.test", now, x.BoxID())
 	want("nobody.test", now)
+	both := []ident.BoxID{a.BoxID(), b.BoxID()}
+	slices.Sort(both)
+	named := r.Named(now)
+	slices.SortFunc(named, func(x, y []ident.BoxID) int { return len(x) - len(y) })
+	if len(named) != 2 || !slices.Equal(named[0], []ident.BoxID{x.BoxID()}) || !slices.Equal(named[1], both) {
+		t.Errorf("boxes of the circles with names: %v", named)
+	}
 	say(a, now, "hens.test")
 	want("mill.hens.test", now)
 	later := now.Add(nameLife)
 	want("hens.test", later)
+	if named := r.Named(later); len(named) != 0 {
+		t.Errorf("named after all was forgotten: %v", named)
+	}
 	say(x, later.Add(time.Second), "hens.test") // the first have forgotten it
 	want("hens.test", later.Add(time.Second), x.BoxID())
 }
