@@ -142,6 +142,7 @@ func (a *Appliance) routePublic(name string) ingress.Route {
 			add(b)
 		}
 	}
+	r.House = len(r.Boxes)
 	add(self)
 	for _, l := range links {
 		if inReach(l.Box) {

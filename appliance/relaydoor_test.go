@@ -124,7 +124,7 @@ func TestVisitorsComeThroughARelay(t *testing.T) {
 	}
 	runUntilEnd(t, r.Run)
 	box := h.join(t, r)
-	awaits(t, "the relay knows the name", func() bool { boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
+	awaits(t, "the relay knows the name", func() bool { _, boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
 	visit := func(name string) (string, error) {
 		tr := &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: h.root}, DisableKeepAlives: true,
@@ -169,7 +169,7 @@ func TestVisitorsComeThroughARelay(t *testing.T) {
 		}
 	}
 	box.BringVisitors(func() []string { return nil })
-	awaits(t, "the relay forgets the name", func() bool { _, known := r.host.Serving("hens.test"); return !known })
+	awaits(t, "the relay forgets the name", func() bool { _, _, known := r.host.Serving("hens.test"); return !known })
 	if page, err := visit("hens.test"); err == nil {
 		t.Errorf("a box that serves nobody has the page %q", page)
 	}
@@ -239,7 +239,7 @@ func TestACrowdAtARelayIsInTheDiary(t *testing.T) {
 	name, port := r.Name()
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
 	b.host.UseRelays([]addrbook.Rented{{Box: name, At: at}}, b.circle.Chain)
-	awaits(t, "the relay knows the name", func() bool { boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
+	awaits(t, "the relay knows the name", func() bool { _, boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
 	door, _ := r.Visitors()
 	crowd(t, door)
 	want := fmt.Sprintf("Strangers crowded the rented relay at %s: 200 or more were turned away.", at)
