@@ -280,7 +280,7 @@ func (a *Appliance) openPeople() (err error) {
 		Home:         a.atHome,
 		Public:       a.publicName,
 		Near:         func() []ident.BoxID { return neighbours(a.host.Links()) },
-		CardProblems: func() []string { return a.start.State().Problems },
+		CardProblems: a.cardProblems,
 	})
 	if err != nil {
 		return err
@@ -316,6 +316,14 @@ func (a *Appliance) trouble() (found []string) {
 		}
 	}
 	return found
+}
+
+// cardProblems are what is wrong with the card, for the report.
+func (a *Appliance) cardProblems() (all []status.Sentence) {
+	for _, p := range a.start.State().Problems {
+		all = append(all, p)
+	}
+	return all
 }
 
 // absolute is a path as the kernel's list of mounts has it, as well as can be told.

@@ -13,6 +13,7 @@ import (
 
 	"redhen/appliance/status"
 	webwifi "redhen/appliance/web/wifi"
+	"redhen/appliance/words"
 	"redhen/board/panel"
 	"redhen/board/wifi"
 	"redhen/board/wifi/setup"
@@ -108,25 +109,33 @@ func (a *Appliance) readSticks(ctx context.Context) error {
 
 // onScreen shows how to get onto the network that the box has opened, in place of where
 // its pages are: they are there alone.
-func (a *air) onScreen(s *panel.Screen) {
+func (a *air) onScreen(w *words.Words, s *panel.Screen) {
 	state, _ := a.State()
 	if state.Setup == "" {
 		return
 	}
 	password := a.password()
+	s.State = offNetwork(w, state, password)
 	join := "WIFI:T:WPA;S:" + state.Setup + ";P:" + password + ";;" // as phones read it; no sign needs quoting
-	s.State = "This box is on no network. Join its own Wi-Fi " + state.Setup + " with the password " + password + ", and say there what it is to join."
 	if password == "" {
 		join = "WIFI:T:nopass;S:" + state.Setup + ";;"
-		s.State = "This box is on no network. Join its own Wi-Fi " + state.Setup + ", and say there what it is to join."
 	}
-	if trouble := state.Sentence(); trouble != "" {
-		s.State = trouble + " " + s.State
-	}
-	s.Address, s.QR = setup.Page, nil
+	s.Address.Value, s.QR = setup.Page, nil
 	if code, err := qr.Draw(join); err == nil {
 		s.QR = code
 	}
+}
+
+// offNetwork says what to do with a box that is on no network, and why it is on none.
+func offNetwork(w *words.Words, s wifi.State, password string) string {
+	text := w.Say("screen.setup", "name", s.Setup, "password", password)
+	if password == "" {
+		text = w.Say("screen.setup.open", "name", s.Setup)
+	}
+	if s.Trouble == wifi.None {
+		return text
+	}
+	return w.Say("wifi.trouble."+string(s.Trouble), "name", s.Network) + " " + text
 }
 
 // networks are those of the settings, as the radio's keeper has them.
@@ -143,7 +152,7 @@ func (a *Appliance) wifiNow() status.Wifi {
 		return status.Wifi{}
 	}
 	s, _ := a.air.State()
-	return status.Wifi{Network: s.Link.SSID, Signal: s.Link.Signal, Trouble: s.Trouble.String(), Tried: s.Network}
+	return status.Wifi{Network: s.Link.SSID, Signal: s.Link.Signal, Trouble: string(s.Trouble), Tried: s.Network}
 }
 
 // State implements webwifi.Air.

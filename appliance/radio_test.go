@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"redhen/appliance/status"
+	"redhen/appliance/words"
 	"redhen/board/wifi"
 )
 
@@ -90,6 +91,23 @@ func TestTheCardsWifiIsJoined(t *testing.T) {
 	end()
 	if err := a.Run(ctx); err != nil || a.wifiNow() != (status.Wifi{}) {
 		t.Errorf("without a radio: %v", err)
+	}
+}
+
+// The screen of a box without a network says how to get onto the one that it opens.
+func TestTheScreenOfABoxOffTheNetwork(t *testing.T) {
+	const step = ", and say there what it is to join."
+	for _, c := range []struct {
+		state          wifi.State
+		password, want string
+	}{
+		{wifi.State{Setup: "redhen-B9A7"}, "hens23cluck", "This box is on no network. Join its own Wi-Fi redhen-B9A7 with the password hens23cluck" + step},
+		{wifi.State{Setup: "redhen-B9A7"}, "", "This box is on no network. Join its own Wi-Fi redhen-B9A7" + step},
+		{wifi.State{Setup: "redhen-B9A7", Trouble: wifi.Unable, Network: "Attic"}, "", "The radio of this box cannot join the Wi-Fi “Attic”, which has a password, by itself. Nothing is lost. Use a network cable. This box is on no network. Join its own Wi-Fi redhen-B9A7" + step},
+	} {
+		if got := offNetwork(words.English(), c.state, c.password); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.state, got, c.want)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"redhen/appliance/api"
 	"redhen/appliance/firstboot"
 	"redhen/appliance/status"
+	"redhen/appliance/words"
 	"redhen/board/panel"
 	"redhen/provision/p2p/netaddr"
 	"redhen/provision/qr"
@@ -91,7 +92,10 @@ func (a *Appliance) panelNow(ctx context.Context) (panel.Screen, panel.Light) {
 		report, _ = a.watch.Report(ctx) // without one there is no sentence
 	}
 	link := pageAddress(box.Pages, a.host.Addrs())
-	s := panel.Screen{Name: "redhen", Address: link, Code: box.ClaimCode}
+	w := words.English() // nobody tells a screen which language it is read in
+	s := panel.Screen{
+		Name: w.Say("brand"), Address: panel.Labelled{Label: w.Say("screen.open"), Value: link}, Code: panel.Labelled{Label: w.Say("screen.code"), Value: box.ClaimCode},
+	}
 	if box.Name != "" {
 		s.Name = box.House
 		if box.Name != box.House {
@@ -99,7 +103,7 @@ func (a *Appliance) panelNow(ctx context.Context) (panel.Screen, panel.Light) {
 		}
 	}
 	var light panel.Light
-	s.State, light = panelState(box, report)
+	s.State, light = panelState(w, box, report)
 	for _, w := range box.Start.Words {
 		s.Words = append(s.Words, w.Text)
 	}
@@ -109,26 +113,26 @@ func (a *Appliance) panelNow(ctx context.Context) (panel.Screen, panel.Light) {
 		}
 	}
 	if a.air != nil {
-		a.air.onScreen(&s)
+		a.air.onScreen(w, &s)
 	}
 	return s, light
 }
 
 // panelState says how the box is, in a sentence and by the light.
-func panelState(b api.Box, r status.Report) (string, panel.Light) {
+func panelState(w *words.Words, b api.Box, r status.Report) (string, panel.Light) {
 	switch {
 	case b.Start.Doing == firstboot.Looking, b.Start.Doing == firstboot.Entering, b.Start.Doing == firstboot.Founding, b.Start.Doing == firstboot.Resetting:
 		return b.Start.Sentence, panel.Busy
 	case b.Start.Doing != firstboot.Nothing:
 		return b.Start.Sentence, panel.Person
 	case !b.Claimed:
-		text := "This box belongs to nobody yet. Open its page to begin."
+		text := w.Say("screen.nobody")
 		if len(b.Start.Problems) > 0 {
-			text = "Something on its card cannot be used: " + b.Start.Problems[0] + " " + text
+			text = w.Say("screen.card", "problem", words.Ended(b.Start.Problems[0])) + " " + text
 		}
 		return text, panel.Person
 	case b.Gift:
-		return "This box is a present. Open its page with the code of the gift card.", panel.Person
+		return w.Say("screen.gift"), panel.Person
 	}
 	switch r.Safe {
 	case status.Yes:

@@ -71,7 +71,7 @@ func TestTheScreenOpensTheBox(t *testing.T) {
 	if got := <-d.lit; got != panel.Person {
 		t.Errorf("a fresh box shines as %d", got)
 	}
-	if screen, _ := a.panelNow(ctx); screen.Code != a.claimCode || screen.Name != "redhen" {
+	if screen, _ := a.panelNow(ctx); screen.Code.Value != a.claimCode || screen.Code.Label != "Code of this box" || screen.Address.Label != "On your phone, at home, open" || screen.Name != "redhen" {
 		t.Errorf("shows %+v", screen)
 	}
 	if status, _, text := b.do(t, "GET", "/claim", "", nil); status != 200 || !strings.Contains(text, "Code of the box") {
@@ -79,7 +79,7 @@ func TestTheScreenOpensTheBox(t *testing.T) {
 	}
 	b.found(t)
 	screen, light := a.panelNow(ctx)
-	if screen.Code != "" || screen.Name != "Mill Lane, hen" || !strings.HasPrefix(screen.State, "Not yet.") || light != panel.Busy {
+	if screen.Code.Value != "" || screen.Name != "Mill Lane, hen" || !strings.HasPrefix(screen.State, "Not yet.") || light != panel.Busy {
 		t.Errorf("shows %+v, light %d", screen, light)
 	}
 	select {
@@ -102,7 +102,7 @@ func TestTheCodeIsReadOffEveryScreen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, size := range []image.Point{{320, 240}, {640, 480}, {800, 480}, {1024, 600}, {1920, 1080}, {480, 800}} {
-		img, err := p.Draw(panel.Screen{Name: "Mill Lane", State: "Yes. Everything is complete.", Address: link, Code: "12345678", QR: code}, size.X, size.Y)
+		img, err := p.Draw(panel.Screen{Name: "Mill Lane", State: "Yes. Everything is complete.", Address: panel.Labelled{Label: "Open", Value: link}, Code: panel.Labelled{Label: "Code", Value: "12345678"}, QR: code}, size.X, size.Y)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,18 +121,18 @@ func TestLightAndSentence(t *testing.T) {
 		light panel.Light
 		text  string
 	}{
-		{api.Box{}, "", panel.Person, "belongs to nobody"},
-		{api.Box{Start: api.Start{Problems: []string{"redhen.toml: broken."}}}, "", panel.Person, "redhen.toml: broken."},
+		{api.Box{}, "", panel.Person, "This box belongs to nobody yet. Open its page to begin."},
+		{api.Box{Start: api.Start{Problems: []string{"redhen.toml: broken"}}}, "", panel.Person, "Something on its card cannot be used: redhen.toml: broken. This box belongs to nobody yet. Open its page to begin."},
 		{doing(firstboot.Looking), "", panel.Busy, "so it is."},
 		{doing(firstboot.Waiting), "", panel.Person, "so it is."},
 		{doing(firstboot.Refused), "", panel.Person, "so it is."},
-		{api.Box{Claimed: true, Gift: true}, status.Yes, panel.Person, "a present"},
+		{api.Box{Claimed: true, Gift: true}, status.Yes, panel.Person, "This box is a present. Open its page with the code of the gift card."},
 		{claimed, status.Yes, panel.Fine, "sentence"},
 		{claimed, status.NotYet, panel.Busy, "sentence"},
 		{claimed, status.No, panel.Trouble, "sentence"},
 	} {
-		text, light := panelState(c.box, status.Report{Safe: c.safe, Sentence: "sentence"})
-		if light != c.light || !strings.Contains(text, c.text) {
+		text, light := panelState(nil, c.box, status.Report{Safe: c.safe, Sentence: "sentence"})
+		if light != c.light || text != c.text {
 			t.Errorf("%+v: light %d, %q", c.box, light, text)
 		}
 	}

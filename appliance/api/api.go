@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"redhen/appliance/firstboot"
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 )
 
@@ -50,7 +51,7 @@ func (s Start) IsZero() bool { return s.Doing == firstboot.Nothing && len(s.Prob
 
 // StartOf tells a state of a box's start.
 func StartOf(s firstboot.State) Start {
-	return Start{s.Doing, s.Sentence, s.Circle, wordsOf(s.Words), s.Problems}
+	return Start{s.Doing, s.Sentence, s.Circle, wordsOf(s.Words), s.Told(words.English())}
 }
 
 // Keeper is the person who keeps the box that is being set up.

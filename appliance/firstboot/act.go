@@ -8,7 +8,6 @@ import (
 
 	"redhen/appliance/account"
 	"redhen/appliance/circle"
-	"redhen/appliance/words"
 	"redhen/provision/pair"
 	"redhen/provision/seed"
 )
@@ -107,7 +106,7 @@ func (s *Start) reset(ctx context.Context) {
 		return
 	case s.cfg.Self().Gift: // kept by its giver, whose password is none of the card's business
 		s.use(func(sd *seed.Seed) { sd.Reset = seed.Reset{} })
-		s.set(func(st *State) { st.Problems = append(st.Problems, words.English().Say("start.no-keeper")) })
+		s.note(Problem{start: "no-keeper"})
 		return
 	case sd.Reset.Password == "":
 		s.say(AskReset, Text{key: "ask-reset"})

@@ -66,7 +66,7 @@ type State struct {
 	Text     Text        // the same for a page
 	Circle   string      // that it is about to join, once known
 	Words    []pair.Word // both sides show the same, while Waiting
-	Problems []string    // with the card, for people
+	Problems []Problem   // with the card
 	Names    Names       // for forms
 }
 
@@ -90,7 +90,9 @@ func Open(cfg Config) *Start {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Start{cfg: cfg, change: make(chan struct{})}
-	s.state.Problems = slices.Clone(cfg.Found)
+	for _, text := range cfg.Found {
+		s.state.Problems = append(s.state.Problems, Problem{said: text})
+	}
 	if cfg.Card == nil {
 		var err error
 		if s.seed, err = seed.Load(cfg.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -103,11 +105,11 @@ func Open(cfg Config) *Start {
 	s.seed = r.Seed
 	for _, p := range r.Problems {
 		cfg.Logger.Warn("card", "problem", p.String())
-		s.state.Problems = append(s.state.Problems, p.String())
+		s.state.Problems = append(s.state.Problems, Problem{Found: p})
 	}
 	if err != nil {
 		cfg.Logger.Error("settings of the card are not kept", "err", err)
-		s.state.Problems = append(s.state.Problems, words.English().Say("start.not-stored"))
+		s.state.Problems = append(s.state.Problems, Problem{start: "not-stored"})
 	}
 	for _, name := range r.New {
 		cfg.Logger.Info("settings taken from the card", "file", name)

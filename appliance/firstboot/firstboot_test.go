@@ -355,7 +355,7 @@ func TestARequestThatCannotBeMeant(t *testing.T) {
 		b := newBox(t, map[string]string{"redhen-reset.txt": "password: three brown hens\n"})
 		b.circle.claimed, b.circle.me = true, roster.Box{Keeper: "a", Gift: true}
 		s, stop := b.start()
-		if got := s.State().Problems; len(b.circle.reset) != 0 || len(got) != 1 || !strings.Contains(got[0], "gift that nobody has taken") {
+		if got := s.State().Told(nil); len(b.circle.reset) != 0 || len(got) != 1 || !strings.Contains(got[0], "gift that nobody has taken") {
 			t.Errorf("set %q, problems %q", b.circle.reset, got)
 		}
 		stop()
@@ -375,21 +375,21 @@ func TestABrokenCard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t, map[string]string{"redhen.toml": "house = \"Mill\nticket = 7\n", "redhen-wlan.txt": "x"})
 		s, stop := b.start()
-		if got := strings.Join(s.State().Problems, "; "); !strings.Contains(got, "redhen.toml, line 1") || !strings.Contains(got, "redhen-wlan.txt") {
+		if got := strings.Join(s.State().Told(nil), "; "); !strings.Contains(got, "redhen.toml, line 1") || !strings.Contains(got, "redhen-wlan.txt") {
 			t.Errorf("got %s", got)
 		}
 		says(t, s, Nothing, "")
 		stop()
 		b.card = filepath.Join(b.card, "missing")
 		s, stop = b.start()
-		if got := s.State().Problems; len(got) != 1 {
+		if got := s.State().Told(nil); len(got) != 1 {
 			t.Errorf("a card that cannot be read: %q", got)
 		}
 		stop()
 		b = newBox(t, map[string]string{"redhen.toml": "house = \"Mill Lane\"\n"})
 		b.dir = filepath.Join(b.dir, "missing")
 		s, stop = b.start()
-		if got := s.State().Problems; len(got) != 1 || !strings.Contains(got[0], "could not be stored") {
+		if got := s.State().Told(nil); len(got) != 1 || !strings.Contains(got[0], "could not be stored") {
 			t.Errorf("a disk that cannot be written: %q", got)
 		}
 		stop()

@@ -46,13 +46,10 @@ func (s *Start) TakeStick(stick seed.Folder) (taken bool) {
 		s.cfg.Logger.Warn("settings of a stick are not kept", "err", err)
 	}
 	s.mu.Unlock()
-	s.set(func(st *State) {
-		for _, p := range r.Problems {
-			s.cfg.Logger.Warn("stick", "problem", p.String())
-			if text := "On a USB stick: " + p.String(); !slices.Contains(st.Problems, text) {
-				st.Problems = append(slices.Clone(st.Problems), text)
-			}
-		}
-	})
+	s.set(func(*State) {})
+	for _, p := range r.Problems {
+		s.cfg.Logger.Warn("stick", "problem", p.String())
+		s.note(Problem{Found: p, Stick: true})
+	}
 	return len(r.New) > 0
 }

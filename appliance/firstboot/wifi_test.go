@@ -64,7 +64,7 @@ func TestAStick(t *testing.T) {
 		for range 2 {
 			s.TakeStick(seed.Dir(dir))
 		}
-		if got := s.State().Problems; len(got) != 1 || !strings.Contains(got[0], "On a USB stick: redhen-wifi.txt, line 2") {
+		if got := s.State().Told(nil); len(got) != 1 || !strings.Contains(got[0], "On a USB stick: redhen-wifi.txt, line 2") {
 			t.Errorf("problems %q", got)
 		}
 		put("redhen-wifi.txt", "name: Attic\npassword: correct horse\n")

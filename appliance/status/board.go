@@ -3,7 +3,6 @@ package status
 import (
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"redhen/appliance/words"
@@ -204,10 +203,7 @@ func findWeakWifi(s *scene) []finding {
 
 func findCard(s *scene) (list []finding) {
 	for _, p := range s.CardProblems {
-		if !strings.HasSuffix(p, ".") && !strings.HasSuffix(p, "?") {
-			p += "."
-		}
-		list = append(list, s.aboutBox(s.Self, "problem", p))
+		list = append(list, s.aboutBox(s.Self, "problem", words.Ended(p.In(s.Words))))
 	}
 	return list
 }

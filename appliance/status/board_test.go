@@ -7,6 +7,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"redhen/appliance/words"
 	"redhen/board"
 	"redhen/board/boardtest"
 	"redhen/board/disk"
@@ -23,6 +24,11 @@ func on(name, dir string, change func(fstest.MapFS)) Facts {
 
 func asItIs(fstest.MapFS) {}
 
+// aboutCard is a sentence about the card, the same in every language.
+type aboutCard string
+
+func (c aboutCard) In(*words.Words) string { return string(c) }
+
 // machineScenes makes each fault of the machine happen.
 func machineScenes() map[Code]Facts {
 	hot, low, wasLow, unset, card, worn := whole(3), whole(3), whole(3), whole(3), whole(3), whole(3)
@@ -33,7 +39,7 @@ func machineScenes() map[Code]Facts {
 	wifi.Wifi.Trouble, wifi.Wifi.Tried = "absent", "Attic"
 	unset.Now = time.Date(1970, 1, 1, 0, 5, 0, 0, time.UTC)
 	weak.Wifi = Wifi{Network: "Attic", Signal: -8500}
-	card.CardProblems = []string{"redhen-wifi.txt, line 2: a Wi-Fi password has 8 to 63 characters"}
+	card.CardProblems = []Sentence{aboutCard("redhen-wifi.txt, line 2: a Wi-Fi password has 8 to 63 characters")}
 	worn.Hardware = Hardware{Held: true, Volume: disk.Volume{Disk: disk.Disk{Kind: disk.EMMC, Life: disk.Life{Known: true, Used: 90}}}}
 	return map[Code]Facts{
 		CodeDiskReadOnly: on("zero2w", "/perm/redhen", asItIs), CodeDiskErrors: on("pi3", "/perm/redhen", asItIs),

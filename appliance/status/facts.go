@@ -13,6 +13,11 @@ import (
 	"redhen/raftnode/directory"
 )
 
+// Sentence is something said elsewhere, in any language.
+type Sentence interface {
+	In(*words.Words) string
+}
+
 // Facts is all that a Report is made of: what was seen at one moment.
 type Facts struct {
 	Words   *words.Words // what the report is written in; nil: English
@@ -37,8 +42,8 @@ type Facts struct {
 	Disk    Disk
 	// Hardware is the machine that this box runs on.
 	Hardware Hardware
-	// CardProblems are sentences about the card with settings.
-	CardProblems []string
+	// CardProblems are about the card with settings.
+	CardProblems []Sentence
 	Wifi         Wifi
 	// Public is the name by which the circle is opened from everywhere, nil when it has none.
 	Public *PublicName

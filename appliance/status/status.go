@@ -51,7 +51,7 @@ type Config struct {
 	// Hardware tells of the machine; nil: not known. See ReadHardware.
 	Hardware func() Hardware
 	// CardProblems tells what on the card with settings cannot be used; nil: nothing.
-	CardProblems func() []string
+	CardProblems func() []Sentence
 	Wifi         func() Wifi // nil: there is none
 	// Public tells of the circle's public name, nil when it has none; nil: it has none.
 	Public func() *PublicName

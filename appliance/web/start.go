@@ -30,13 +30,14 @@ func (q *request) namedForm() *page.Form {
 // helloBody is what the first page shows.
 type helloBody struct {
 	firstboot.State
-	Said string // what the box does now
-	Wifi bool   // the box has a radio whose network may be chosen
+	Said  string   // what the box does now
+	Wrong []string // with the card
+	Wifi  bool     // the box has a radio whose network may be chosen
 }
 
 func (q *request) helloBody() helloBody {
 	st := q.start()
-	return helloBody{st, cmp.Or(st.Text.In(q.Words), st.Sentence), q.cfg.Wifi != nil}
+	return helloBody{st, cmp.Or(st.Text.In(q.Words), st.Sentence), st.Told(q.Words), q.cfg.Wifi != nil}
 }
 
 // hello is the first page of a fresh box: what its card has it do, and what a person can.

@@ -14,6 +14,7 @@ import (
 	"redhen/provision/ident"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
+	"redhen/provision/seed"
 	"redhen/raftnode/directory"
 )
 
@@ -45,12 +46,12 @@ func withCard(t *testing.T, state firstboot.State) (*world, *card) {
 func TestAFreshBoxSaysWhatItsCardHasItDo(t *testing.T) {
 	w, c := withCard(t, firstboot.State{
 		Doing: firstboot.Waiting, Sentence: "The box has found oak.", Words: []pair.Word{{Picture: "x", Text: "bicycle"}},
-		Problems: []string{"redhen.toml, line 3: <b>this</b> cannot be read"},
+		Problems: []firstboot.Problem{{Found: seed.Problem{File: "redhen.toml", Line: 3, Code: seed.BadKind, Field: "<b>this</b>"}}},
 		Names:    firstboot.Names{Circle: "Hens", House: "Mill Lane", Box: "mill", Keeper: "ada"},
 	})
 	b := w.browser()
 	body, _ := b.get("/")
-	has(t, body, "set up by its card", "The box has found oak.", "bicycle", "line 3: &lt;b&gt;this", "Begin a circle of my own", "Look again")
+	has(t, body, "set up by its card", "The box has found oak.", "bicycle", "redhen.toml, line 3: &lt;b&gt;this&lt;/b&gt;: this has the wrong kind of value", "Begin a circle of my own", "Look again")
 	body, _ = b.get("/claim")
 	has(t, body, `value="Hens"`, `value="Mill Lane"`, `value="ada"`)
 	body, _ = b.get("/p")

@@ -130,3 +130,11 @@ func Capital(s string) string {
 	}
 	return string(unicode.ToUpper(first)) + s[n:]
 }
+
+// Ended gives a sentence that has no end a full stop.
+func Ended(s string) string {
+	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, "?") {
+		return s
+	}
+	return s + "."
+}

@@ -10,7 +10,7 @@ import (
 )
 
 // made lists the beginnings of keys that are put together where they are said.
-var made = []string{"fault.", "way.", "diary.", "error.refused.", "domain.", "count.", "number.", "weekday.", "month.", "said.", "trouble.", "start.", "wifi.trouble.", "wifi.wrong.", "install.", "bake.", "update.said.", "need.", "field.", "hint."}
+var made = []string{"fault.", "way.", "diary.", "error.refused.", "domain.", "count.", "number.", "weekday.", "month.", "said.", "trouble.", "start.", "card.wrong.", "wifi.trouble.", "wifi.wrong.", "install.", "bake.", "update.said.", "need.", "field.", "hint."}
 
 // TestWords: every text that is asked for is there, every text is asked for, and none
 // has a word that people need not know.
@@ -64,4 +64,50 @@ func usedWords(t *testing.T) (asked, mentioned map[string]bool) {
 		t.Fatal(err)
 	}
 	return asked, mentioned
+}
+
+// TestCodesHaveSentences: what lower layers only name is said here, each and no other.
+func TestCodesHaveSentences(t *testing.T) {
+	for _, c := range []struct {
+		prefix, files, code string
+		least               int
+	}{
+		{"card.wrong.", "../../provision/seed/*.go", `(?m)\bCode += "([a-z-]+)"`, 40},
+		{"wifi.trouble.", "../../board/wifi/*.go", `(?m)\bTrouble += "([a-z-]+)"`, 6},
+	} {
+		codes := constants(t, c.files, c.code)
+		if len(codes) < c.least {
+			t.Fatalf("%s: only %d codes found: the search is broken", c.files, len(codes))
+		}
+		for code := range codes {
+			if !English().Has(c.prefix + code) {
+				t.Errorf("no sentence for the code %q of %s", code, c.files)
+			}
+		}
+		for key := range English().Keys() {
+			if code, ours := strings.CutPrefix(key, c.prefix); ours && !codes[code] {
+				t.Errorf("%s is for no code of %s", key, c.files)
+			}
+		}
+	}
+}
+
+// constants finds the texts of constants in source files.
+func constants(t *testing.T, files, pattern string) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	names, err := filepath.Glob(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(b), -1) {
+			all[m[1]] = true
+		}
+	}
+	return all
 }

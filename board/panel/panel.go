@@ -30,10 +30,13 @@ type Screen struct {
 	Name    string   // of the box and its house
 	State   string   // a sentence or some
 	Words   []string // that both sides of a pairing show
-	Address string   // of the pages
-	Code    string   // that claims the box
+	Address Labelled // of the pages
+	Code    Labelled // that claims the box
 	QR      Matrix   // opens the pages; nil: none
 }
+
+// Labelled is a value and what stands above it. Without a value neither is shown.
+type Labelled struct{ Label, Value string }
 
 // Limits of a screen, in pixels. A smaller one cannot be read, a larger one is drawn
 // in its upper left corner.
@@ -90,8 +93,8 @@ func (p *Painter) Draw(s Screen, width, height int) (*image.RGBA, error) {
 		func() error { return c.text(p.bold, unit*5/4, red(), s.Name, 2) },
 		func() error { return c.text(p.regular, unit*2/3, ink(), s.State, maxLines) },
 		func() error { return c.text(p.bold, unit*2/3, ink(), strings.Join(s.Words, "  ·  "), 3) },
-		func() error { return c.labelled(p, unit, "On your phone, at home, open", s.Address) },
-		func() error { return c.labelled(p, unit, "Code of this box", s.Code) },
+		func() error { return c.labelled(p, unit, s.Address) },
+		func() error { return c.labelled(p, unit, s.Code) },
 	)
 	return img, err
 }
@@ -132,14 +135,14 @@ type column struct {
 	y, bottom   int
 }
 
-func (c *column) labelled(p *Painter, unit int, label, value string) error {
-	if value == "" {
+func (c *column) labelled(p *Painter, unit int, what Labelled) error {
+	if what.Value == "" {
 		return nil
 	}
-	if err := c.text(p.regular, unit/2, soft(), label, 1); err != nil {
+	if err := c.text(p.regular, unit/2, soft(), what.Label, 1); err != nil {
 		return err
 	}
-	return c.text(p.bold, unit, ink(), value, 2)
+	return c.text(p.bold, unit, ink(), what.Value, 2)
 }
 
 // text writes lines of a height in pixels, as many as fit, and leaves a gap below.

@@ -31,7 +31,7 @@ func painter(t *testing.T) *Painter {
 func full() Screen {
 	return Screen{
 		Name: "Mill Lane", State: "The box has found oak of the circle Hühner. Your friend has to say yes there. Nothing is lost.",
-		Words: []string{"doughnut", "alarm", "scooter", "lobster"}, Address: "http://192.168.178.141:8080/", Code: "12345678", QR: board(25),
+		Words: []string{"doughnut", "alarm", "scooter", "lobster"}, Address: Labelled{"On your phone, at home, open", "http://192.168.178.141:8080/"}, Code: Labelled{"Code of this box", "12345678"}, QR: board(25),
 	}
 }
 
@@ -64,7 +64,7 @@ func TestEverySizeHasAllOnIt(t *testing.T) {
 			}
 		}
 		less := full()
-		less.Code = ""
+		less.Code = Labelled{}
 		without, err := p.Draw(less, size.X, size.Y)
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +86,7 @@ func TestBoundsOfAScreen(t *testing.T) {
 			t.Errorf("%v: got %v, %v", c.ask, img.Bounds(), err)
 		}
 	}
-	long := Screen{Name: strings.Repeat("ü", 5000), State: strings.Repeat("word ", 5000), Address: strings.Repeat("x", 5000), QR: board(177)}
+	long := Screen{Name: strings.Repeat("ü", 5000), State: strings.Repeat("word ", 5000), Address: Labelled{"x", strings.Repeat("x", 5000)}, QR: board(177)}
 	if _, err := p.Draw(long, 640, 480); err != nil {
 		t.Error(err)
 	}

@@ -99,7 +99,7 @@ func (k *Keeper) set(s State) {
 	k.state = s
 	k.mu.Unlock()
 	if was.Link.SSID != s.Link.SSID || was.Trouble != s.Trouble || was.Network != s.Network || was.Setup != s.Setup {
-		k.cfg.Logger.Info("wifi", "joined", s.Link.SSID, "network", s.Network, "trouble", int(s.Trouble), "setup", s.Setup)
+		k.cfg.Logger.Info("wifi", "joined", s.Link.SSID, "network", s.Network, "trouble", string(s.Trouble), "setup", s.Setup)
 	}
 }
 

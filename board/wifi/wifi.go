@@ -14,7 +14,6 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
-	"fmt"
 )
 
 // Network is one that the box may join. Without a key it is open.
@@ -84,28 +83,19 @@ type Radio interface {
 // ErrCannot says that the radio leaves the handshake to programs that are not here.
 var ErrCannot = errors.New("the radio needs help that is not here")
 
-// Trouble says why a known network is not joined.
-type Trouble uint8
+// Trouble says why a known network is not joined, for those who have sentences for it.
+type Trouble string
 
 // The troubles.
 const (
-	None       Trouble = iota
-	Absent             // it is not in reach
-	Refused            // it does not let the box in: most often the password is wrong
-	TooNew             // WPA3 only, and nothing here can do that
-	ForPeople          // it asks for a user name
-	NoPassword         // WPA3 only, and of the password only the key is known that WPA2 makes of it
-	Unable             // the radio cannot do that by itself
+	None       Trouble = ""
+	Absent     Trouble = "absent"      // it is not in reach
+	Refused    Trouble = "refused"     // it does not let the box in: most often the password is wrong
+	TooNew     Trouble = "too-new"     // WPA3 only, and nothing here can do that
+	ForPeople  Trouble = "for-people"  // it asks for a user name
+	NoPassword Trouble = "no-password" // WPA3 only, and of the password only the key is known that WPA2 makes of it
+	Unable     Trouble = "unable"      // the radio cannot do that by itself
 )
-
-// String names it, for those who say it in other words; empty for None.
-func (t Trouble) String() string {
-	names := []string{"", "absent", "refused", "too-new", "for-people", "no-password", "unable"}
-	if int(t) < len(names) {
-		return names[t]
-	}
-	return "unable"
-}
 
 // State is how it stands.
 type State struct {
@@ -123,23 +113,4 @@ type Hotspot interface {
 	Run(ctx context.Context) error
 	// Guests is how many are on it.
 	Guests() int
-}
-
-// Sentence says to a person how it stands; empty while nothing is wrong.
-func (s State) Sentence() string {
-	switch s.Trouble {
-	case Absent:
-		return fmt.Sprintf("The Wi-Fi “%s” is not in reach of the box. Nothing is lost, and the box goes on looking for it. Move the box or the router, or use a network cable.", s.Network)
-	case Refused:
-		return fmt.Sprintf("The Wi-Fi “%s” does not let the box in: most likely its password has changed. Nothing is lost, and the box tries again. Put a file redhen-wifi.txt with the right one onto its card, or use a network cable.", s.Network)
-	case TooNew:
-		return fmt.Sprintf("The Wi-Fi “%s” is locked in a way that this box does not know (WPA3 alone). Nothing is lost. Let the router offer WPA2, too, or use a network cable.", s.Network)
-	case ForPeople:
-		return fmt.Sprintf("The Wi-Fi “%s” asks for a user name, as companies have it, and a box has none. Nothing is lost. Use another Wi-Fi, or a network cable.", s.Network)
-	case NoPassword:
-		return fmt.Sprintf("The Wi-Fi “%s” has the newest kind of lock (WPA3), for which the box must know the password itself; the card only had a key made of it. Nothing is lost. Type the password on the box's page, or put a file redhen-wifi.txt with it onto its card.", s.Network)
-	case Unable:
-		return fmt.Sprintf("The radio of this box cannot join the Wi-Fi “%s”, which has a password, by itself. Nothing is lost. Use a network cable.", s.Network)
-	}
-	return ""
 }

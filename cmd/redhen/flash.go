@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"redhen/appliance/api"
+	"redhen/appliance/firstboot"
 	"redhen/appliance/update"
+	"redhen/appliance/words"
 	"redhen/images/card"
 	"redhen/images/flash"
 	"redhen/provision/onefile"
@@ -119,7 +121,7 @@ func (a *app) settings(f flashFlags) (seed.Seed, error) {
 	}
 	s, problems := seed.ParseRedhen(seed.Render(s))
 	if len(problems) > 0 {
-		return s, &usageError{errors.New(problems[0].Text)}
+		return s, &usageError{errors.New(firstboot.Explain(words.English(), problems[0]))}
 	}
 	if f.settings == "" {
 		return s, nil
@@ -130,7 +132,7 @@ func (a *app) settings(f flashFlags) (seed.Seed, error) {
 	}
 	file, problems := seed.ParseRedhen(b)
 	if len(problems) > 0 {
-		return s, &usageError{errors.New(problems[0].String())}
+		return s, &usageError{errors.New(firstboot.Explain(words.English(), problems[0]))}
 	}
 	return s.Over(file), nil
 }

@@ -37,17 +37,14 @@ func readUserData(b []byte, p *problems) (s Seed) {
 		if !ok {
 			continue // "default", or a group
 		}
-		p.text(name.Line, "user name", name.Value, checkLogin, &s.Keeper)
+		p.text(name.Line, "name", name.Value, checkLogin, &s.Keeper)
 		if pw, ok := u.get("passwd"); ok {
-			p.note(pw.Line, passwordNote)
+			p.note(Problem{Line: pw.Line, Code: FirstLogin})
 		}
 		break // the first one keeps the box
 	}
 	return s
 }
-
-// passwordNote: what the tools put on a card is a hash that no login of ours knows.
-const passwordNote = "the password set while writing the card is not used; set one on the box's own page"
 
 func readNetworkConfig(b []byte, p *problems) (s Seed) {
 	root := openYAML(b, p)
@@ -57,7 +54,7 @@ func readNetworkConfig(b []byte, p *problems) (s Seed) {
 	ethernets, _ := root.get("ethernets")
 	for _, dev := range ethernets.pairs() {
 		if a, ok := dev.node.get("addresses"); ok {
-			p.note(a.Line, "a fixed address is set for the cable; redhen asks the router for one instead")
+			p.note(Problem{Line: a.Line, Code: FixedAddress})
 		}
 	}
 	wifis, _ := root.get("wifis")
@@ -69,7 +66,7 @@ func readNetworkConfig(b []byte, p *problems) (s Seed) {
 		aps, _ := dev.node.get("access-points")
 		for n, ap := range aps.pairs() {
 			if n == 4*MaxNetworks {
-				p.broken(ap.key.Line, "more than %d Wi-Fi networks; the rest is left out", n)
+				p.broken(Problem{Line: ap.key.Line, Code: ManyNetworks, N: n})
 				break
 			}
 			if w, ok := readAccessPoint(ap, b, p); ok {
@@ -91,7 +88,7 @@ func readAccessPoint(ap yamlPair, source []byte, p *problems) (w Wifi, ok bool) 
 	}
 	auth, _ := ap.node.get("auth")
 	if m, ok := auth.value("key-management"); ok && !slices.Contains([]string{"none", "psk", "sae", "owe"}, m.Value) {
-		p.broken(m.Line, "Wi-Fi %q asks for a user name as well as a password; redhen cannot join such networks", w.SSID)
+		p.broken(Problem{Line: m.Line, Network: w.SSID, Code: UserName})
 		return w, false
 	}
 	key, ok := ap.node.value("password")
@@ -100,7 +97,7 @@ func readAccessPoint(ap yamlPair, source []byte, p *problems) (w Wifi, ok bool) 
 	}
 	if key.Node != nil {
 		if wrong := w.setKey(key.Value); wrong != "" {
-			p.broken(key.Line, "Wi-Fi %q: %s", w.SSID, wrong)
+			p.broken(Problem{Line: key.Line, Network: w.SSID, Code: wrong})
 			return w, false
 		}
 	}
@@ -136,19 +133,19 @@ func lineOf(b []byte, n int) string {
 }
 
 // hostName reads a host name as the name of a box: its first label.
-func hostName(s string) (string, string) {
+func hostName(s string) (string, Code) {
 	s, _, _ = strings.Cut(s, ".")
 	return checkName(s)
 }
 
 // text reads a text by its rule, as tomlTable.text does.
-func (p *problems) text(line int, what, value string, check func(string) (string, string), to *string) bool {
+func (p *problems) text(line int, field, value string, check func(string) (string, Code), to *string) bool {
 	if value == "" {
 		return false
 	}
 	v, wrong := check(value)
 	if wrong != "" {
-		p.broken(line, "%s: %s", what, wrong)
+		p.broken(Problem{Line: line, Field: field, Code: wrong})
 		return false
 	}
 	*to = v
@@ -169,7 +166,7 @@ func openYAML(b []byte, p *problems) yamlNode {
 		if m := regexp.MustCompile(`line (\d+)`).FindStringSubmatch(err.Error()); m != nil {
 			line, _ = strconv.Atoi(m[1])
 		}
-		p.broken(line, "the file cannot be read from here on; is it indented with tabs, or a quotation mark missing?")
+		p.broken(Problem{Line: line, Code: BadRest})
 		return yamlNode{}
 	}
 	if len(doc.Content) == 0 {
@@ -177,7 +174,7 @@ func openYAML(b []byte, p *problems) yamlNode {
 	}
 	root := yamlNode{doc.Content[0]}
 	if root.Kind != yaml.MappingNode {
-		p.broken(root.Line, "there is nothing here that redhen understands")
+		p.broken(Problem{Line: root.Line, Code: Foreign})
 		return yamlNode{}
 	}
 	return root

@@ -49,7 +49,7 @@ func (im *importer) fixCmdline() {
 		err = writeSync(h, []byte("\n"), size)
 	}
 	if err != nil {
-		im.problem(Problem{File: name, Text: "the missing end of line could not be written"})
+		im.problem(Problem{File: name, Code: NoLineEnd})
 	}
 }
 

@@ -16,7 +16,7 @@ func readFirstRun(b []byte, p *problems) (s Seed) {
 		words, ok := shellWords(lines[i])
 		if !ok {
 			if strings.Contains(lines[i], "set_wlan") {
-				p.broken(i+1, "the Wi-Fi line cannot be read")
+				p.broken(Problem{Line: i + 1, Code: BadScript})
 			}
 			continue
 		}
@@ -52,19 +52,19 @@ func readCommand(words []string, line int, s *Seed, p *problems) {
 	}
 	switch path.Base(words[0]) + " " + words[1] {
 	case "imager_custom set_hostname":
-		p.text(line, "host name", arg(2), hostName, &s.Box)
+		p.text(line, "set_hostname", arg(2), hostName, &s.Box)
 		return
 	case "imager_custom set_timezone":
-		p.text(line, "time zone", arg(2), checkZone, &s.TimeZone)
+		p.text(line, "set_timezone", arg(2), checkZone, &s.TimeZone)
 		return
 	case "imager_custom set_wlan":
 		readSetWLAN(words[2:], line, s, p)
 		return
 	}
 	if path.Base(words[0]) == "userconf" {
-		p.text(line, "user name", arg(1), checkLogin, &s.Keeper)
+		p.text(line, "userconf", arg(1), checkLogin, &s.Keeper)
 		if arg(2) != "" {
-			p.note(line, passwordNote)
+			p.note(Problem{Line: line, Code: FirstLogin})
 		}
 	}
 }
@@ -77,13 +77,13 @@ func readSetWLAN(args []string, line int, s *Seed, p *problems) {
 		args = args[1:]
 	}
 	args = append(slices.Clone(args), "", "", "")
-	p.text(line, "country", args[2], checkCountry, &w.Country)
+	p.text(line, "set_wlan", args[2], checkCountry, &w.Country)
 	s.Country = w.Country
-	if !p.text(line, "Wi-Fi", args[0], checkSSID, &w.SSID) {
+	if !p.text(line, "set_wlan", args[0], checkSSID, &w.SSID) {
 		return
 	}
 	if wrong := w.setKey(args[1]); wrong != "" {
-		p.broken(line, "Wi-Fi %q: %s", w.SSID, wrong)
+		p.broken(Problem{Line: line, Network: w.SSID, Code: wrong})
 		return
 	}
 	s.addWifi(w, p, line)
@@ -91,7 +91,7 @@ func readSetWLAN(args []string, line int, s *Seed, p *problems) {
 
 // readSupplicant reads the one network of a wpa_supplicant.conf as Imager writes it.
 func readSupplicant(lines []string) (w Wifi) {
-	wrong := ""
+	var wrong Code
 	for _, line := range lines {
 		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
 		if !ok {

@@ -152,7 +152,7 @@ func loadRecord(data Store) (r record, raw []byte, err error) {
 func (im *importer) load() {
 	var err error
 	if im.old, im.raw, err = loadRecord(im.data); err != nil {
-		im.problem(Problem{Broken: true, Text: "the settings kept from before cannot be read whole"})
+		im.problem(Problem{Broken: true, Code: Damaged})
 	}
 	im.result.Seed = im.old.Seed
 }
@@ -164,7 +164,7 @@ func (im *importer) problem(p ...Problem) { im.result.Problems = append(im.resul
 func (im *importer) scan(want func(source) bool) bool {
 	var err error
 	if im.names, err = im.card.Names(); err != nil {
-		im.problem(Problem{Broken: true, Text: "the files on the card cannot be listed"})
+		im.problem(Problem{Broken: true, Code: Unlisted})
 		return false
 	}
 	for _, src := range sources() {
@@ -187,7 +187,7 @@ func (im *importer) examine(src source, name string) {
 	content, size, err := readFile(im.card, name)
 	if err != nil {
 		im.unread = append(im.unread, name)
-		im.problem(Problem{File: name, Broken: true, Text: "the file cannot be read; the card may be worn out"})
+		im.problem(Problem{File: name, Broken: true, Code: Unread})
 		return
 	}
 	f := &found{source: src, name: name, size: size, content: content, sum: sumOf(content)}
@@ -246,7 +246,7 @@ func (im *importer) unknown() {
 		lower := strings.ToLower(name)
 		ours := strings.HasPrefix(lower, "redhen") || strings.HasPrefix(lower, "network-config") || strings.HasPrefix(lower, "user-data")
 		if ours && !slices.ContainsFunc(sources(), func(s source) bool { return sameFile(name, s.name) }) {
-			im.problem(Problem{File: name, Text: "a file of this name is not read; known names are redhen.toml, redhen-wifi.txt and redhen-reset.txt"})
+			im.problem(Problem{File: name, Code: UnknownFile})
 		}
 	}
 }
@@ -296,12 +296,12 @@ func (im *importer) wipe() {
 			continue
 		}
 		if err := f.wipe(im.card); err != nil {
-			im.problem(Problem{File: f.name, Text: "its secrets could not be removed from the card; is the card locked or worn out?"})
+			im.problem(Problem{File: f.name, Code: NotWiped})
 			continue
 		}
 		delete(seen, f.name)
 	}
 	if err := im.store(seen); err != nil {
-		im.problem(Problem{Text: "the list of files that were read could not be stored"})
+		im.problem(Problem{Code: NotListed})
 	}
 }

@@ -11,7 +11,7 @@ func readPreseed(b []byte, p *problems) (s Seed) {
 		return s
 	}
 	if v, _ := take[string](t, "config_version"); v != "" && !strings.HasPrefix(v, "1.") {
-		p.note(0, "made by a newer Raspberry Pi Imager; what is not understood is left out")
+		p.note(Problem{Code: NewerImager})
 	}
 	if system, ok := t.table("system"); ok {
 		system.text("hostname", hostName, &s.Box)
@@ -19,7 +19,7 @@ func readPreseed(b []byte, p *problems) (s Seed) {
 	if user, ok := t.table("user"); ok {
 		user.text("name", checkLogin, &s.Keeper)
 		if _, ok := user.m["password"]; ok {
-			p.note(0, passwordNote)
+			p.note(Problem{Code: FirstLogin})
 		}
 	}
 	if locale, ok := t.table("locale"); ok {
@@ -29,7 +29,7 @@ func readPreseed(b []byte, p *problems) (s Seed) {
 		readPreseedWLAN(wlan, &s)
 	}
 	if ethernet, ok := t.table("ethernet"); ok && ethernet.m["method"] == "static" {
-		p.note(0, "a fixed address is set for the cable; redhen asks the router for one instead")
+		p.note(Problem{Code: FixedAddress})
 	}
 	return s
 }
@@ -44,8 +44,7 @@ func readPreseedWLAN(t *tomlTable, s *Seed) {
 		return
 	}
 	if t.m["key_mgmt"] == "sae" && w.PMK != "" {
-		t.p.broken(0, "Wi-Fi %q asks for WPA3, which needs the password itself, but only a ready-made key is here; "+
-			"write the password into %s", w.SSID, wifiFile)
+		t.p.broken(Problem{Network: w.SSID, Code: NeedsText})
 	}
 	s.Country = w.Country
 	s.addWifi(w, t.p, 0)

@@ -82,7 +82,7 @@ func parse(file string, content []byte, read func([]byte, *problems) Seed) (Seed
 // writes a byte order mark, or UTF-16.
 func plain(b []byte, p *problems) ([]byte, bool) {
 	if len(b) > MaxFile {
-		p.broken(0, "larger than %d KiB, so it is not read", MaxFile>>10)
+		p.broken(Problem{Code: TooLarge, N: MaxFile >> 10})
 		return nil, false
 	}
 	switch {
@@ -96,7 +96,7 @@ func plain(b []byte, p *problems) ([]byte, bool) {
 	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
 	b = bytes.TrimRight(b, "\x00") // what a power cut leaves at the end of a file
 	if !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 {
-		p.broken(0, "this is not a text file")
+		p.broken(Problem{Code: NotText})
 		return nil, false
 	}
 	return b, true

@@ -100,7 +100,7 @@ func readRecord(b []byte, p *problems) (r record) {
 		return r
 	}
 	if v, ok := take[int64](t, "version"); ok && v > Version {
-		p.note(0, "this file was made for a newer redhen; what is not understood is left out")
+		p.note(Problem{Code: Newer})
 	}
 	t.text("circle", checkName, &r.Circle)
 	t.text("house", checkName, &r.House)
@@ -137,7 +137,7 @@ func readWifi(t *tomlTable, passphrase string) (w Wifi, ok bool) {
 	if t.text("ssid_hex", plainText, &raw); raw != "" {
 		b, err := hex.DecodeString(raw)
 		if s, wrong := checkSSID(string(b)); err != nil || wrong != "" {
-			t.p.broken(0, "a Wi-Fi name in hex digits cannot be read")
+			t.p.broken(Problem{Code: BadHex})
 		} else {
 			w.SSID = s
 		}
@@ -150,14 +150,14 @@ func readWifi(t *tomlTable, passphrase string) (w Wifi, ok bool) {
 			continue
 		}
 		if wrong := w.setKey(key); wrong != "" {
-			t.p.broken(0, "Wi-Fi %q: %s", w.SSID, wrong)
+			t.p.broken(Problem{Network: w.SSID, Code: wrong})
 			ok = false
 		}
 	}
 	t.flag("hidden", &w.Hidden)
 	t.text("country", checkCountry, &w.Country)
 	if w.SSID == "" {
-		t.p.broken(0, "a Wi-Fi network without a name is left out")
+		t.p.broken(Problem{Code: Nameless})
 	}
 	return w, ok && w.SSID != ""
 }
@@ -167,13 +167,13 @@ func (t *tomlTable) ways() (all []Way) {
 	list, _ := take[[]any](t, "ways")
 	for i, x := range list {
 		if i == MaxWays {
-			t.p.broken(0, "%sways: more than %d; the rest is left out", t.name, MaxWays)
+			t.p.broken(Problem{Field: t.name + "ways", Code: ManyWays, N: MaxWays})
 			break
 		}
 		text, _ := x.(string)
 		w, ok := parseWay(text)
 		if !ok {
-			t.p.broken(0, "%sways: number %d cannot be read", t.name, i+1)
+			t.p.broken(Problem{Field: t.name + "ways", Code: BadWay, N: i + 1})
 			continue
 		}
 		all = append(all, w)
@@ -200,13 +200,13 @@ func (t *tomlTable) readSeen() map[string]string {
 // does not cost the rest.
 type tomlTable struct {
 	m    map[string]any
-	name string // for people: "" at the top, "wifi."
+	name string // before its keys: "" at the top, "wifi."
 	p    *problems
 }
 
 func openTOML(b []byte, p *problems) (*tomlTable, bool) {
 	if line := tooDeep(b); line > 0 {
-		p.broken(line, "too much nests or follows here; this is no settings file")
+		p.broken(Problem{Line: line, Code: Nested})
 		return nil, false
 	}
 	m := map[string]any{}
@@ -215,7 +215,7 @@ func openTOML(b []byte, p *problems) (*tomlTable, bool) {
 		if e, ok := errors.AsType[toml.ParseError](err); ok {
 			line = e.Position.Line
 		}
-		p.broken(line, "this line cannot be read; is a quotation mark or an equals sign missing?")
+		p.broken(Problem{Line: line, Code: BadLine})
 		return nil, false
 	}
 	return &tomlTable{m: m, p: p}, true
@@ -259,20 +259,20 @@ func take[T any](t *tomlTable, key string) (v T, ok bool) {
 		return v, true
 	}
 	if v, ok = x.(T); !ok {
-		t.p.broken(0, "%s%s has the wrong kind of value", t.name, key)
+		t.p.broken(Problem{Field: t.name + key, Code: BadKind})
 	}
 	return v, ok
 }
 
 // text reads a text by its rule. An empty text is like none.
-func (t *tomlTable) text(key string, check func(string) (string, string), to *string) bool {
+func (t *tomlTable) text(key string, check func(string) (string, Code), to *string) bool {
 	s, ok := take[string](t, key)
 	if !ok || s == "" {
 		return false
 	}
 	v, wrong := check(s)
 	if wrong != "" {
-		t.p.broken(0, "%s%s: %s", t.name, key, wrong)
+		t.p.broken(Problem{Field: t.name + key, Code: wrong})
 		return false
 	}
 	*to = v
@@ -301,13 +301,13 @@ func (t *tomlTable) tables(key string) (all []*tomlTable) {
 		for _, e := range x {
 			m, ok := e.(map[string]any)
 			if !ok {
-				t.p.broken(0, "%s%s has the wrong kind of value", t.name, key)
+				t.p.broken(Problem{Field: t.name + key, Code: BadKind})
 			}
 			list = append(list, m)
 		}
 	case []map[string]any, nil:
 	default:
-		t.p.broken(0, "%s%s has the wrong kind of value", t.name, key)
+		t.p.broken(Problem{Field: t.name + key, Code: BadKind})
 	}
 	delete(t.m, key)
 	for _, m := range list[:min(len(list), MaxNetworks+1)] {
@@ -319,13 +319,13 @@ func (t *tomlTable) tables(key string) (all []*tomlTable) {
 // rest tells of keys that nobody took.
 func (t *tomlTable) rest() {
 	for _, key := range slices.Sorted(maps.Keys(t.m)) {
-		t.p.note(0, "%s%.40s is not known here and means nothing", t.name, key)
+		t.p.note(Problem{Field: fmt.Sprintf("%s%.40s", t.name, key), Code: Unknown})
 	}
 }
 
-func plainText(s string) (string, string) {
+func plainText(s string) (string, Code) {
 	if len(s) > maxText {
-		return "", fmt.Sprintf("longer than %d bytes", maxText)
+		return "", TooLong
 	}
 	return s, ""
 }

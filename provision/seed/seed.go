@@ -1,7 +1,7 @@
 // Package seed is the settings that a card carries before its box first starts:
 // read in every format that people and Raspberry Pi Imager write, taken over to
 // the data partition once, and then wiped of secrets. Nothing in it ever keeps a
-// box from starting: what is broken becomes a Problem in plain words.
+// box from starting: what is broken becomes a Problem.
 package seed
 
 import (
@@ -196,68 +196,29 @@ func (s Seed) Claims(code string) bool {
 	return s.ClaimHash != "" && subtle.ConstantTimeCompare([]byte(s.ClaimHash), []byte(HashClaim(code))) == 1
 }
 
-// Problem is one thing on the card that is not as it should be, for people.
-type Problem struct {
-	File   string
-	Line   int  // from 1; 0 when it is about the file as a whole
-	Broken bool // a setting was lost; otherwise only something to know
-	Text   string
-}
-
-// String returns the problem as a sentence with its place.
-func (p Problem) String() string {
-	switch {
-	case p.Line > 0:
-		return fmt.Sprintf("%s, line %d: %s", p.File, p.Line, p.Text)
-	case p.File != "":
-		return p.File + ": " + p.Text
-	}
-	return p.Text
-}
-
-// problems collects what one file had.
-type problems struct {
-	file string
-	list []Problem
-	lost bool // a setting was lost
-}
-
-func (p *problems) broken(line int, format string, args ...any) {
-	p.lost = true
-	p.add(true, line, format, args...)
-}
-
-func (p *problems) note(line int, format string, args ...any) { p.add(false, line, format, args...) }
-
-func (p *problems) add(broken bool, line int, format string, args ...any) {
-	if len(p.list) < maxProblems {
-		p.list = append(p.list, Problem{File: p.file, Line: line, Broken: broken, Text: fmt.Sprintf(format, args...)})
-	}
-}
-
-// The rules of the fields. Each returns the value as it is kept, or says in words
+// The rules of the fields. Each returns the value as it is kept, or says
 // what is wrong with it.
 
-func checkName(s string) (string, string) {
+func checkName(s string) (string, Code) {
 	s = norm.NFC.String(strings.TrimSpace(s)) // a Mac writes decomposed letters
 	if err := roster.CheckName(s); err != nil {
-		return "", "a name is 1 to 64 letters, digits and ordinary signs"
+		return "", BadName
 	}
 	return s, ""
 }
 
-func checkLogin(s string) (string, string) {
+func checkLogin(s string) (string, Code) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if !regexp.MustCompile(`^[a-z0-9._-]{1,32}$`).MatchString(s) {
-		return "", "a login name is 1 to 32 of the letters a to z, digits, dot, hyphen and underscore"
+		return "", BadLogin
 	}
 	return s, ""
 }
 
-func checkTicket(s string) (string, string) {
+func checkTicket(s string) (string, Code) {
 	t, err := ticket.Parse(s)
 	if err != nil {
-		return "", "the ticket is not complete; copy it again as a whole"
+		return "", BadTicket
 	}
 	return t.Text(), ""
 }
@@ -273,46 +234,46 @@ func parseWay(s string) (w Way, ok bool) {
 	return Way{id, at}, err == nil && at.Port() != 0 && at.Addr().Zone() == ""
 }
 
-func checkClaim(s string) (string, string) {
+func checkClaim(s string) (string, Code) {
 	if s = strings.ToLower(s); !isHex(s, 64) {
-		return "", "the claim code's hash is 64 hex digits"
+		return "", BadClaim
 	}
 	return s, ""
 }
 
-func checkZone(s string) (string, string) {
+func checkZone(s string) (string, Code) {
 	if !regexp.MustCompile(`^[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,3}$`).MatchString(s) {
-		return "", "a time zone looks like Europe/Berlin"
+		return "", BadZone
 	}
 	return s, ""
 }
 
-func checkCountry(s string) (string, string) {
+func checkCountry(s string) (string, Code) {
 	s = strings.ToUpper(strings.TrimSpace(s))
 	if s != "00" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(s) {
-		return "", "a country is two letters, such as GB or DE"
+		return "", BadCountry
 	}
 	return s, ""
 }
 
-func checkSetup(s string) (string, string) {
+func checkSetup(s string) (string, Code) {
 	var w Wifi
 	if wrong := w.setKey(s); wrong != "" || w.Passphrase == "" || strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
-		return "", "the password of the box's own Wi-Fi has 8 to 63 plain letters and digits"
+		return "", BadSetup
 	}
 	return s, ""
 }
 
-func checkPassword(s string) (string, string) {
+func checkPassword(s string) (string, Code) {
 	if n := utf8.RuneCountInString(s); n < 8 || len(s) > maxText || !utf8.ValidString(s) {
-		return "", "a password has at least 8 characters"
+		return "", BadPassword
 	}
 	return s, ""
 }
 
-func checkSSID(s string) (string, string) {
+func checkSSID(s string) (string, Code) {
 	if len(s) == 0 || len(s) > maxSSID {
-		return "", "a Wi-Fi name has 1 to 32 bytes"
+		return "", BadSSID
 	}
 	return s, ""
 }
@@ -330,7 +291,7 @@ const (
 // NewWifi returns a network, or which part of it is wrong. A key of 64 hex digits is used
 // as it is; without one the network is open. The country may be empty.
 func NewWifi(ssid, key, country string) (w Wifi, wrong Part) {
-	var why string
+	var why Code
 	if w.SSID, why = checkSSID(ssid); why != "" {
 		return Wifi{}, PartName
 	}
@@ -347,7 +308,7 @@ func NewWifi(ssid, key, country string) (w Wifi, wrong Part) {
 
 // setKey puts a password of any of the kinds in use where it belongs: 64 hex
 // digits are a ready-made key, none is an open network.
-func (w *Wifi) setKey(s string) (wrong string) {
+func (w *Wifi) setKey(s string) (wrong Code) {
 	switch lower := strings.ToLower(s); {
 	case s == "":
 		w.Passphrase, w.PMK = "", ""
@@ -356,7 +317,7 @@ func (w *Wifi) setKey(s string) (wrong string) {
 	case len(s) >= 8 && len(s) <= 63 && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl):
 		w.Passphrase, w.PMK = Secret(s), ""
 	default:
-		return "a Wi-Fi password has 8 to 63 characters"
+		return BadKey
 	}
 	return ""
 }
@@ -373,7 +334,7 @@ func (s *Seed) addWifi(w Wifi, p *problems, line int) {
 		return
 	}
 	if len(s.Wifi) == MaxNetworks {
-		p.broken(line, "more than %d Wi-Fi networks; the rest is left out", MaxNetworks)
+		p.broken(Problem{Line: line, Code: ManyNetworks, N: MaxNetworks})
 		return
 	}
 	s.Wifi = append(s.Wifi, w)

@@ -18,7 +18,7 @@ const (
 func readWifiText(b []byte, p *problems) (s Seed) {
 	lines := textLines(b)
 	if len(lines) == 0 {
-		p.broken(0, "the file is empty; write the name of the Wi-Fi on the first line and its password on the second")
+		p.broken(Problem{Code: Empty})
 		return s
 	}
 	if !slices.ContainsFunc(lines, func(l textLine) bool { return l.key != "" }) {
@@ -34,7 +34,7 @@ func readWifiText(b []byte, p *problems) (s Seed) {
 	case len(names) == 1:
 		names[0] = 0 // of one network the lines may come in any order
 	case len(names) > 1 && lines[0].key == "password":
-		p.broken(lines[0].number, "a password stands above the first name; write the name of each Wi-Fi above its password")
+		p.broken(Problem{Line: lines[0].number, Code: PasswordFirst})
 		return s
 	}
 	for i, from := range names {
@@ -45,7 +45,7 @@ func readWifiText(b []byte, p *problems) (s Seed) {
 		readBlock(lines[from:to], &s, p)
 	}
 	if len(s.Wifi) == 0 && !p.lost {
-		p.broken(0, "there is no line with the name of a Wi-Fi")
+		p.broken(Problem{Code: NoNetwork})
 	}
 	return s
 }
@@ -60,7 +60,7 @@ func readBlock(lines []textLine, s *Seed, p *problems) {
 			ok = p.text(l.number, "name", l.value, checkSSID, &w.SSID)
 		case "password":
 			if wrong := w.setKey(l.value); wrong != "" {
-				p.broken(l.number, "%s", wrong)
+				p.broken(Problem{Line: l.number, Code: wrong})
 				ok = false
 			}
 		case "hidden":
@@ -69,7 +69,7 @@ func readBlock(lines []textLine, s *Seed, p *problems) {
 			p.text(l.number, "country", l.value, checkCountry, &w.Country)
 			s.Country = w.Country
 		default:
-			p.broken(l.number, "this line is not understood; it begins with name, password, country or hidden, then a colon")
+			p.broken(Problem{Line: l.number, Code: OddLine})
 		}
 	}
 	if ok && w.SSID != "" {
@@ -84,12 +84,12 @@ func readTwoLines(lines []textLine, p *problems) (s Seed) {
 	}
 	if len(lines) > 1 {
 		if wrong := w.setKey(lines[1].value); wrong != "" {
-			p.broken(lines[1].number, "%s", wrong)
+			p.broken(Problem{Line: lines[1].number, Code: wrong})
 			return s
 		}
 	}
 	if len(lines) > 2 {
-		p.note(lines[2].number, "only the first two lines are read: name and password")
+		p.note(Problem{Line: lines[2].number, Code: MoreLines})
 	}
 	s.addWifi(w, p, lines[0].number)
 	return s

@@ -139,5 +139,5 @@ func trouble(q *page.Request, s wifi.State) string {
 	if s.Trouble == wifi.None {
 		return ""
 	}
-	return q.Say("wifi.trouble."+s.Trouble.String(), "name", s.Network)
+	return q.Say("wifi.trouble."+string(s.Trouble), "name", s.Network)
 }
