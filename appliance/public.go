@@ -33,7 +33,6 @@ import (
 	"redhen/provision/p2p/netaddr"
 	"redhen/provision/roster"
 	"redhen/raftnode"
-	"redhen/raftnode/directory"
 )
 
 // public is what makes this box a house of the circle's public name.
@@ -44,6 +43,7 @@ type public struct {
 	here   *ingress.Listener // visitors that this box serves
 	door   *ingress.Door     // nil: no door of this box's own
 	https  net.Listener      // of the door
+	floods floods            // at relays
 }
 
 // ErrPublicDoor says that the door for visitors could not be opened.
@@ -67,6 +67,7 @@ func (a *Appliance) openPublic() (err error) {
 	}
 	p.here = ingress.NewListener(a.servesPublicly)
 	a.host.Handle(ingress.Protocol, p2p.Doors, p.here.Receive)
+	a.host.Handle(ingress.FloodProtocol, p2p.Doors, a.hearFlood)
 	a.host.Handle(domain.KnockProtocol, p2p.Members, p.domain.Answer)
 	if a.cfg.HTTPS == "" {
 		return nil
@@ -141,6 +142,7 @@ func (a *Appliance) routePublic(name string) ingress.Route {
 			add(b)
 		}
 	}
+	r.House = len(r.Boxes)
 	add(self)
 	for _, l := range links {
 		if inReach(l.Box) {
@@ -148,21 +150,6 @@ func (a *Appliance) routePublic(name string) ingress.Route {
 		}
 	}
 	return r
-}
-
-// tellFlood has the diary say that strangers crowd the door.
-func (a *Appliance) tellFlood(f ingress.Flood) {
-	a.log.Warn("visitors turned away", "number", f.Refused)
-	ctx, done := context.WithTimeout(context.Background(), time.Minute)
-	defer done()
-	me := a.self()
-	house, _ := a.circle.Roster().House(me.House)
-	_, err := a.node.Command(ctx, directory.Command{Diary: &directory.Entry{
-		What: "visitors-flood", About: map[string]string{"box": me.Name, "house": house.Name, "n": strconv.Itoa(f.Refused)},
-	}})
-	if err != nil {
-		a.log.Warn("diary", "err", err)
-	}
 }
 
 // servePublic keeps the name and serves visitors until ctx ends.

@@ -118,6 +118,11 @@ func (r *Relay) figures() http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(tenantFigures{r.host}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if door := r.visits.door; door != nil {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "redhen_relay_visitors_refused", Help: "Visitors who were turned away since the start.",
+		}, func() float64 { return float64(door.Refused()) }))
+	}
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
 

@@ -51,7 +51,7 @@ func (r *Relay) openVisits(key ident.Key) (err error) {
 	}
 	v.door, err = ingress.NewDoor(ingress.Config{
 		Key: key, Route: r.route, Open: r.host.Open, Logger: r.cfg.Logger,
-		Flooded: func(f ingress.Flood) { r.cfg.Logger.Warn("visitors turned away", "number", f.Refused) },
+		Flooded: r.tellFlood,
 	})
 	return err
 }
@@ -82,10 +82,11 @@ func (r *Relay) Visitors() (at string, closed []ClosedDoor) {
 	return at, r.visits.closed
 }
 
-// route says which boxes serve a name.
+// route says which boxes serve a name: those of the house that it names, then the others
+// of the circle, which know the same people.
 func (r *Relay) route(name string) ingress.Route {
-	boxes, known := r.host.Serving(name)
-	return ingress.Route{Known: known, Boxes: boxes}
+	house, others, known := r.host.Serving(name)
+	return ingress.Route{Known: known, Boxes: append(house, others...), House: len(house)}
 }
 
 // serveVisits takes visitors until ctx ends.
@@ -120,7 +121,7 @@ func (r *Relay) leadOn() http.Handler {
 			host = h
 		}
 		host = strings.ToLower(strings.TrimSuffix(host, "."))
-		if _, known := r.host.Serving(host); !known {
+		if _, _, known := r.host.Serving(host); !known {
 			http.Error(w, "Nobody is here by that name.", http.StatusNotFound)
 			return
 		}

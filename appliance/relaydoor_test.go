@@ -13,12 +13,15 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"redhen/appliance/domain"
 	"redhen/appliance/ingress"
+	"redhen/appliance/status"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/provision/p2p/addrbook"
@@ -121,7 +124,7 @@ func TestVisitorsComeThroughARelay(t *testing.T) {
 	}
 	runUntilEnd(t, r.Run)
 	box := h.join(t, r)
-	awaits(t, "the relay knows the name", func() bool { boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
+	awaits(t, "the relay knows the name", func() bool { _, boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
 	visit := func(name string) (string, error) {
 		tr := &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: h.root}, DisableKeepAlives: true,
@@ -166,7 +169,7 @@ func TestVisitorsComeThroughARelay(t *testing.T) {
 		}
 	}
 	box.BringVisitors(func() []string { return nil })
-	awaits(t, "the relay forgets the name", func() bool { _, known := r.host.Serving("hens.test"); return !known })
+	awaits(t, "the relay forgets the name", func() bool { _, _, known := r.host.Serving("hens.test"); return !known })
 	if page, err := visit("hens.test"); err == nil {
 		t.Errorf("a box that serves nobody has the page %q", page)
 	}
@@ -199,6 +202,68 @@ func TestARelayGoesOnWithoutVisitors(t *testing.T) {
 		end()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// crowd has strangers who say nothing sensible come to a door, more than are told of.
+func crowd(t *testing.T, at string) {
+	t.Helper()
+	for range 300 { // 200 that are turned away within a minute are a crowd
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			continue // turned away at once
+		}
+		io.WriteString(c, "GET / HTTP/1.1\r\n\r\n")
+		io.Copy(io.Discard, c)
+		c.Close()
+	}
+}
+
+// Rule: when strangers crowd the door of a relay, the diary of the circle says so, once,
+// and the operator's figures do.
+func TestACrowdAtARelayIsInTheDiary(t *testing.T) {
+	b := runBox(t, t.TempDir())
+	b.found(t)
+	if err := b.SetName(t.Context(), domain.Settings{Domain: "hens.test", Provider: domain.ByHand, Authority: "https://127.0.0.1:1/dir"}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenRelay(RelayConfig{
+		Dir: t.TempDir(), Listen: netip.MustParseAddr("127.0.0.1"), Circles: []ident.CircleID{b.Circle().Roster().Circle()},
+		HTTPS: "127.0.0.1:0", Metrics: "127.0.0.1:0",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runUntilEnd(t, r.Run)
+	name, port := r.Name()
+	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
+	b.host.UseRelays([]addrbook.Rented{{Box: name, At: at}}, b.circle.Chain)
+	awaits(t, "the relay knows the name", func() bool { _, boxes, _ := r.host.Serving("hens.test"); return len(boxes) == 1 })
+	door, _ := r.Visitors()
+	crowd(t, door)
+	want := fmt.Sprintf("Strangers crowded the rented relay at %s: 200 or more were turned away.", at)
+	b.says(t, want)
+	r.tellFlood(ingress.Flood{Refused: 500}) // as a relay would that began again
+	lines, err := b.watch.Diary(nil, 10)
+	said := slices.DeleteFunc(lines, func(l status.Line) bool { return !strings.Contains(l.What, "rented relay") })
+	if err != nil || len(said) != 1 {
+		t.Errorf("the diary says so %d times: %+v, %v", len(said), said, err)
+	}
+	resp, err := http.Get("http://" + r.metrics.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	figures, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	circle := fmt.Sprintf("{circle=%q}", b.Circle().Roster().Circle())
+	refused := fmt.Sprintf("redhen_relay_visitors_refused %d\n", max(200, r.visits.door.Refused()))
+	for _, want := range []string{refused, "redhen_relay_boxes" + circle + " 1", "redhen_relay_boxes_here" + circle + " 1", "redhen_relay_bytes_today" + circle} {
+		if !strings.Contains(string(figures), "\n"+want) {
+			t.Errorf("no figure %s in\n%s", want, figures)
 		}
 	}
 }

@@ -22,7 +22,7 @@ import (
 // list, and is then known to refuse strangers.
 func ours() []string {
 	return []string{
-		"/redhen/beat/1", "/redhen/book/1", "/redhen/call/1", "/redhen/chunk-get/1", "/redhen/chunk-put/1", "/redhen/drill/1", "/redhen/file/1",
+		"/redhen/beat/1", "/redhen/book/1", "/redhen/call/1", "/redhen/chunk-get/1", "/redhen/chunk-put/1", "/redhen/drill/1", "/redhen/file/1", "/redhen/flood/1",
 		"/redhen/frames/1", "/redhen/have/1", "/redhen/home/1", "/redhen/knock/1", "/redhen/read/1", "/redhen/settle/1", "/redhen/state/1", "/redhen/status/1",
 		"/redhen/visitor/1",
 	}

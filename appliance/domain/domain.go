@@ -104,29 +104,6 @@ func New(cfg Config) (*Domain, error) {
 	return &Domain{cfg: cfg, fails: map[door]int{}}, nil
 }
 
-// Houses are the labels of the houses below the name, and their boxes. Of two houses
-// with the same label the one that came first has it.
-func Houses(r *roster.State) map[string][]ident.BoxID {
-	list := map[string][]ident.BoxID{}
-	if r == nil {
-		return list
-	}
-	owner := map[string]ident.HouseID{}
-	for _, h := range r.Houses() {
-		label := localname.Label(h.Name)
-		if _, taken := owner[label]; label != "" && !taken {
-			owner[label] = h.ID
-		}
-	}
-	for _, b := range r.Members() {
-		h, _ := r.House(b.House)
-		if label := localname.Label(h.Name); owner[label] == b.House && label != "" {
-			list[label] = append(list[label], b.ID)
-		}
-	}
-	return list
-}
-
 // Name is the circle's public name, empty when it has none, or this box cannot know it yet.
 func (d *Domain) Name() string {
 	s, ok, err := d.Settings()
@@ -143,7 +120,7 @@ func (d *Domain) Names() (names []string) {
 	if name == "" {
 		return nil
 	}
-	for label := range Houses(d.cfg.Roster()) {
+	for label := range localname.Houses(d.cfg.Roster()) {
 		names = append(names, label+"."+name)
 	}
 	slices.Sort(names)
@@ -164,7 +141,7 @@ func (d *Domain) BoxesFor(name string) (boxes []ident.BoxID, known bool) {
 	if !ok {
 		return nil, false
 	}
-	boxes, known = Houses(d.cfg.Roster())[label]
+	boxes, known = localname.Houses(d.cfg.Roster())[label]
 	return boxes, known
 }
 

@@ -190,7 +190,7 @@ func (d *Domain) hosts(s Settings, open map[ident.BoxID][]netip.Addr) []Host {
 	all = sorted(all)
 	r := d.cfg.Roster()
 	hosts := []Host{{s.Domain, all}}
-	for label, boxes := range Houses(r) {
+	for label, boxes := range localname.Houses(r) {
 		var own []netip.Addr
 		for _, b := range boxes {
 			own = append(own, open[b]...)
@@ -209,7 +209,7 @@ func (d *Domain) hosts(s Settings, open map[ident.BoxID][]netip.Addr) []Host {
 
 // left are the labels of houses that had boxes and have none any more.
 func left(r *roster.State) (labels []string) {
-	now := Houses(r)
+	now := localname.Houses(r)
 	for _, b := range r.Boxes() {
 		h, _ := r.House(b.House)
 		label := localname.Label(h.Name)

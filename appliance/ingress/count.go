@@ -33,6 +33,7 @@ type count struct {
 	since   time.Time // when refused began to be counted
 	refused int
 	last    time.Time // told
+	all     int       // refused since the start
 }
 
 type source struct {
@@ -124,6 +125,7 @@ func (c *count) refuse(now time.Time) {
 		c.refused, c.since = 0, now
 	}
 	c.refused++
+	c.all++
 	if c.refused >= floodIs && (c.last.IsZero() || now.Sub(c.last) >= floodAgain) {
 		f := Flood{c.refused}
 		c.refused, c.since, c.last = 0, now, now

@@ -56,6 +56,9 @@ type Route struct {
 	Known bool
 	// Boxes serve it, the best first; this one may be among them.
 	Boxes []ident.BoxID
+	// House is how many of Boxes, the first, are of the house that the name asks for. They
+	// come before the box that the visitor was at last.
+	House int
 }
 
 // Config is what a Door stands on. Key and Route are needed.
@@ -140,6 +143,13 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
+// Refused is how many connections were turned away since the start.
+func (d *Door) Refused() int {
+	d.count.mu.Lock()
+	defer d.count.mu.Unlock()
+	return d.count.all
+}
+
 // hangUp closes without keeping anything of the connection in the kernel.
 func hangUp(c net.Conn) {
 	if tcp, ok := c.(*net.TCPConn); ok {
@@ -169,5 +179,5 @@ func (d *Door) receive(ctx context.Context, c net.Conn, from netip.AddrPort) {
 		return
 	}
 	c.SetDeadline(time.Time{})
-	d.pass(ctx, c, from, h, route.Boxes)
+	d.pass(ctx, c, from, h, route)
 }

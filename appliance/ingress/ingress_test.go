@@ -226,6 +226,27 @@ func TestAnotherHouseServesWhenOneCannot(t *testing.T) {
 	}
 }
 
+// Rule: a visitor stays at one house, but a house's name leads to that house.
+func TestAHousesNameComesBeforeHabit(t *testing.T) {
+	v := newVillage(t, Limits{}, "mill", "oak", "elm")
+	mill, oak, elm := v.houses[0].id, v.houses[1].id, v.houses[2].id
+	all, from := []ident.BoxID{mill, oak, elm}, netip.MustParseAddr("192.0.2.1")
+	v.door.habits.note(from, elm)
+	for _, c := range []struct {
+		house int
+		want  []ident.BoxID
+	}{
+		{0, []ident.BoxID{elm, mill, oak}},
+		{1, all},
+		{2, all},
+		{3, []ident.BoxID{elm, mill, oak}},
+	} {
+		if got := v.door.order(from, Route{Known: true, Boxes: all, House: c.house}); !slices.Equal(got, c.want) {
+			t.Errorf("%d boxes of the house: %v, want %v", c.house, got, c.want)
+		}
+	}
+}
+
 func TestStrangeAndSlowClientsAreCut(t *testing.T) {
 	v := newVillage(t, Limits{Hello: 300 * time.Millisecond}, "mill")
 	for name, talk := range map[string]func(net.Conn){

@@ -37,13 +37,24 @@ type taken struct {
 // errNotTaken says that the box does not serve the name now.
 var errNotTaken = errors.New("ingress: the box does not serve that name now")
 
-// pass brings a client to the box that served it last, else to the first that takes it.
-func (d *Door) pass(ctx context.Context, c net.Conn, from netip.AddrPort, h hello, boxes []ident.BoxID) {
-	boxes = slices.Clone(boxes)
-	if i := slices.Index(boxes, d.habits.of(from.Addr())); i > 0 {
-		usual := boxes[i]
-		boxes = slices.Insert(slices.Delete(boxes, i, i+1), 0, usual)
+// order puts the box that served a visitor last before others that are as good.
+func (d *Door) order(from netip.Addr, r Route) []ident.BoxID {
+	boxes := slices.Clone(r.Boxes)
+	good := boxes
+	if r.House > 0 {
+		good = boxes[:r.House]
 	}
+	if i := slices.Index(good, d.habits.of(from)); i > 0 {
+		usual := good[i]
+		copy(good[1:], good[:i])
+		good[0] = usual
+	}
+	return boxes
+}
+
+// pass brings a client to the first box that takes it.
+func (d *Door) pass(ctx context.Context, c net.Conn, from netip.AddrPort, h hello, r Route) {
+	boxes := d.order(from.Addr(), r)
 	for _, box := range boxes[:min(len(boxes), passTries)] {
 		if box == d.self {
 			if d.cfg.Here != nil && d.cfg.Here.offer(ctx, replay(c, h.raw), from, h) {

@@ -31,6 +31,7 @@ func TestDiaryInWords(t *testing.T) {
 		{What: "password-reset", About: map[string]string{"name": "ada", "by": "Ben Carter"}},
 		{What: "passkey-added", About: map[string]string{"name": "ada"}},
 		{What: "visitors-flood", About: map[string]string{"house": "Mill Lane", "box": "Mabel", "n": "200"}},
+		{What: "relay-flood", About: map[string]string{"at": "192.0.2.7:7431", "n": "200"}},
 		{What: "account-removed", About: map[string]string{"name": "ada"}},
 		entry(whatAway, "", "house", "Mill Lane", "since", since),
 		entry(whatBack, "", "house", "Mill Lane", "since", since),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/metrics"
@@ -89,15 +90,30 @@ func (h *Host) readNames(_ context.Context, from ident.BoxID, s Stream) {
 }
 
 // Serving returns, for a relay, the boxes that serve visitors who ask for a name and are
-// connected; known: a box said that it serves the name.
-func (h *Host) Serving(name string) (boxes []ident.BoxID, known bool) {
-	all := h.guests.rent.Serving(name, time.Now())
-	for _, b := range all {
-		if h.h.Network().Connectedness(mustPeer(b)) == network.Connected {
-			boxes = append(boxes, b)
+// connected, those of the house that it names and the others of the circle; known: a box
+// said that it serves the name.
+func (h *Host) Serving(name string) (house, others []ident.BoxID, known bool) {
+	house, others = h.guests.rent.Serving(name, time.Now())
+	known = len(house)+len(others) > 0
+	return h.onlyHere(house), h.onlyHere(others), known
+}
+
+// Visited returns, for a relay, the boxes that serve visitors of any name and are
+// connected, those of one circle together.
+func (h *Host) Visited() (circles [][]ident.BoxID) {
+	for _, boxes := range h.guests.rent.Named(time.Now()) {
+		if boxes = h.onlyHere(boxes); len(boxes) > 0 {
+			circles = append(circles, boxes)
 		}
 	}
-	return boxes, len(all) > 0
+	return circles
+}
+
+// onlyHere leaves of boxes those that are connected to this relay.
+func (h *Host) onlyHere(boxes []ident.BoxID) []ident.BoxID {
+	return slices.DeleteFunc(boxes, func(b ident.BoxID) bool {
+		return h.h.Network().Connectedness(mustPeer(b)) != network.Connected
+	})
 }
 
 // errSpent says that a circle has used up its day at a relay.

@@ -61,7 +61,7 @@ func TestNamesAreToldUntilTheRelayAnswers(t *testing.T) {
 				}
 				poke(box.rents.news)
 			}
-			if _, known := relay.Serving("hens.test"); known == old {
+			if _, _, known := relay.Serving("hens.test"); known == old {
 				t.Errorf("the relay knows the name: %t", known)
 			}
 		})

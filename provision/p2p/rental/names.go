@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"redhen/provision/ident"
+	"redhen/provision/p2p/localname"
 )
 
 const (
@@ -59,24 +60,63 @@ func (r *Rental) Name(box ident.BoxID, names []string, now time.Time) error {
 	return nil
 }
 
-// Serving returns the boxes that serve a name, none when nobody said so.
-func (r *Rental) Serving(name string, now time.Time) (boxes []ident.BoxID) {
+// Serving returns the boxes that serve a name, none when nobody said so: those of the
+// house that it names, and the others of the circle.
+func (r *Rental) Serving(name string, now time.Time) (house, others []ident.BoxID) {
 	if r == nil {
-		return nil
+		return nil, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.names[name]
 	if c == nil {
-		return nil
+		return nil, nil
 	}
-	for box, until := range c.boxes {
-		if now.Before(until) && r.circles[c.circle].roster.Active(box) {
-			boxes = append(boxes, box)
+	named := r.houseOf(c.circle, name)
+	for _, box := range slices.Sorted(maps.Keys(c.boxes)) {
+		switch {
+		case !r.serves(c, box, now):
+		case slices.Contains(named, box):
+			house = append(house, box)
+		default:
+			others = append(others, box)
 		}
 	}
-	slices.Sort(boxes)
-	return boxes
+	return house, others
+}
+
+// houseOf returns the boxes of the house that a name asks for, none when it is not a
+// house's label below a name of the circle. Callers hold r.mu.
+func (r *Rental) houseOf(circle ident.CircleID, name string) []ident.BoxID {
+	label, below, _ := strings.Cut(name, ".")
+	if of := r.names[below]; of == nil || of.circle != circle {
+		return nil
+	}
+	return localname.Houses(r.circles[circle].roster)[label]
+}
+
+// Named returns the boxes that serve any name, those of one circle together.
+func (r *Rental) Named(now time.Time) (circles [][]ident.BoxID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := map[ident.CircleID][]ident.BoxID{}
+	for _, name := range slices.Sorted(maps.Keys(r.names)) {
+		c := r.names[name]
+		for _, box := range slices.Sorted(maps.Keys(c.boxes)) {
+			if r.serves(c, box, now) && !slices.Contains(all[c.circle], box) {
+				all[c.circle] = append(all[c.circle], box)
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		circles = append(circles, all[id])
+	}
+	return circles
+}
+
+// serves reports whether a box serves a name still. Callers hold r.mu.
+func (r *Rental) serves(c *claim, box ident.BoxID, now time.Time) bool {
+	return now.Before(c.boxes[box]) && r.circles[c.circle].roster.Active(box)
 }
 
 // circleOf returns the circle that a box belongs to. Callers hold r.mu.
