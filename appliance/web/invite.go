@@ -14,7 +14,7 @@ import (
 // inviteBody is the page from which a friend's box is invited.
 type inviteBody struct {
 	Open    []openTicket
-	Waiting []pair.Pending
+	Waiting []caller
 }
 
 type openTicket struct{ ID, Until string }
@@ -23,7 +23,11 @@ func (q *request) inviteBoxPage() error {
 	if !q.IsKeeper() {
 		return q.KeepersOnly()
 	}
-	body := inviteBody{Waiting: q.cfg.Desk.Pending()}
+	waiting, err := q.callers()
+	if err != nil {
+		return err
+	}
+	body := inviteBody{Waiting: waiting}
 	for _, t := range q.cfg.Desk.Tickets() {
 		if t.State == pair.Open && t.Expires.After(q.cfg.Now()) {
 			body.Open = append(body.Open, openTicket{t.ID, q.When(t.Expires)})
@@ -60,7 +64,7 @@ func (q *request) inviteBox() error {
 // ticketBody is an invite with the boxes that wait.
 type ticketBody struct {
 	shownTicket
-	Waiting []pair.Pending
+	Waiting []caller
 	Fresh   []string // pages of boxes here that belong to nobody yet
 }
 
@@ -70,7 +74,11 @@ func (q *request) ticketPage() error {
 		q.Redirect("/invite/box")
 		return nil
 	}
-	return q.Show("ticket", page.Page{Title: q.Say("invite.box.title"), Tab: "circle", Body: ticketBody{t, q.cfg.Desk.Pending(), q.freshBoxes()}, Live: true})
+	waiting, err := q.callers()
+	if err != nil {
+		return err
+	}
+	return q.Show("ticket", page.Page{Title: q.Say("invite.box.title"), Tab: "circle", Body: ticketBody{t, waiting, q.freshBoxes()}, Live: true})
 }
 
 func (q *request) liveWaiting() error {
@@ -78,7 +86,11 @@ func (q *request) liveWaiting() error {
 		return q.KeepersOnly()
 	}
 	return q.KeepUpToDate(func() (string, <-chan struct{}, error) {
-		html, err := q.Part("ticket", "waiting", q.cfg.Desk.Pending())
+		waiting, err := q.callers()
+		if err != nil {
+			return "", nil, err
+		}
+		html, err := q.Part("ticket", "waiting", waiting)
 		return html, nil, err
 	})
 }

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"redhen/provision/ident"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
+	"redhen/provision/wire"
+	"redhen/raftnode/directory"
 )
 
 var linkText = regexp.MustCompile(`http://[^<"]+/welcome/[a-z0-9]+`)
@@ -42,6 +45,42 @@ func TestInviteAPerson(t *testing.T) {
 	has(t, body, "Ask somebody who keeps a box.")
 }
 
+// A box that asks to join is said to belong to whoever keeps it by the name that friends
+// know: that of the circle, where the password was right, or the one that they gave.
+func TestWhoseABoxIs(t *testing.T) {
+	w, b := ada(t)
+	w.admit(2, "Oak Street", "Olive", "ben", "Ben Carter")
+	ben, err := w.Account("ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := func(fullName string) []byte {
+		bytes, err := wire.Marshal(directory.Account{ID: ident.NewAccountID(), Name: "dora", FullName: fullName})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	for _, c := range []struct {
+		app   pair.Application
+		known bool
+		want  string
+	}{
+		{pair.Application{KeeperName: "ben", Keeper: ben.ID}, true, "belongs to Ben Carter."},
+		{pair.Application{KeeperName: "ben", Keeper: ben.ID}, false, "belongs to ben."},
+		{pair.Application{KeeperName: "dora", Account: record("Dora Quinn")}, false, "belongs to Dora Quinn."},
+		{pair.Application{KeeperName: "dora", Account: record("")}, false, "belongs to dora."},
+		{pair.Application{KeeperName: "dora", Account: record("Dora\x00\x1b[2J")}, false, "belongs to dora."},
+		{pair.Application{KeeperName: "dora", Account: record(strings.Repeat("Dora ", 2000))}, false, "belongs to dora."},
+		{pair.Application{KeeperName: "dora", Account: []byte("nonsense")}, false, "belongs to dora."},
+	} {
+		c.app.BoxName, c.app.HouseName = "Quentin", "Quay Cottage"
+		w.desk.waiting = []pair.Pending{{Box: boxKey(9).BoxID(), Words: someWords(), Since: time.Now(), Known: c.known, Application: c.app}}
+		body, _ := b.get("/invite/box")
+		has(t, body, "It stands at Quay Cottage and "+c.want)
+	}
+}
+
 func TestInviteABox(t *testing.T) {
 	w, b := ada(t)
 	body, _ := b.post("/invite/box")
@@ -58,6 +97,7 @@ func TestInviteABox(t *testing.T) {
 	w.desk.waiting = []pair.Pending{waiting}
 	body, _ = b.get(shown)
 	has(t, body, "Quentin asks to join", "Quay Cottage", "bicycle", "Yes, that is my friend")
+	has(t, body, "It stands at Quay Cottage and belongs to dora.")
 	body, _ = b.get("/")
 	has(t, body, "A box asks to join.")
 	body, _ = b.post("/invite/box/answer", "which", string(boxKey(8).BoxID()), "say", "yes")
