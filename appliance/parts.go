@@ -9,6 +9,7 @@ import (
 	"redhen/appliance/firstboot"
 	"redhen/appliance/home"
 	"redhen/appliance/space"
+	"redhen/appliance/status"
 	"redhen/provision/ident"
 	"redhen/provision/p2p"
 	"redhen/raftnode"
@@ -37,6 +38,9 @@ func (a *Appliance) Node() *raftnode.Node { return a.node }
 
 // Host is the links to the other boxes.
 func (a *Appliance) Host() *p2p.Host { return a.host }
+
+// Watch is how the circle is, seen from here.
+func (a *Appliance) Watch() *status.Watch { return a.watch }
 
 // Space returns an account's view of a space, space.ErrNotFound when it may not
 // see one of that name.
