@@ -128,7 +128,7 @@ func (d *dataDisks) Choose(ctx context.Context, device, typed string) (datadisk.
 		return datadisk.Target{}, err
 	}
 	if trial {
-		return datadisk.Target{}, &flash.Refusal{Sentence: "The release that this box runs has yet to prove itself. Nothing was changed. Try it again in some minutes."}
+		return datadisk.Target{}, &flash.Refusal{Code: string(datadisk.OnTrial), Sentence: "The release that this box runs has yet to prove itself. Nothing was changed. Try it again in some minutes."}
 	}
 	t, err := d.Box.Choose(ctx, device, typed)
 	if err == nil {

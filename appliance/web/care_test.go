@@ -15,6 +15,7 @@ import (
 	"redhen/appliance/home"
 	"redhen/images/bundle"
 	"redhen/images/datadisk"
+	"redhen/images/flash"
 	"redhen/images/layout"
 	"redhen/provision/ident"
 	"redhen/provision/roster"
@@ -240,7 +241,7 @@ type usbDisks struct {
 	mu     sync.Mutex // guards what follows
 	free   []datadisk.Target
 	erased string
-	fails  bool
+	fails  error
 }
 
 func (d *usbDisks) Targets() []datadisk.Target {
@@ -252,8 +253,8 @@ func (d *usbDisks) Targets() []datadisk.Target {
 func (d *usbDisks) Choose(_ context.Context, device, typed string) (datadisk.Target, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.fails {
-		return datadisk.Target{}, io.ErrUnexpectedEOF
+	if d.fails != nil {
+		return datadisk.Target{}, d.fails
 	}
 	d.erased = device + " " + typed
 	return d.free[0], nil
@@ -277,11 +278,18 @@ func TestADiskIsErasedOnlyByItsName(t *testing.T) {
 	if body, _ := w.loggedIn("ben").post("/box/disk", "disk-name", "Extreme 55AE"); !strings.Contains(body, "This is somebody else’s box.") || d.erased != "" {
 		t.Errorf("%q was erased\n%s", d.erased, body)
 	}
-	d.fails = true
-	b.post("/box/disk", "disk-name", "Extreme 55AE")
-	b.until("/box/care", "what this box keeps is on its card as before")
+	for err, want := range map[error]string{
+		io.ErrUnexpectedEOF: "what this box keeps is on its card as before",
+		&flash.Refusal{Code: string(datadisk.Small), About: []any{"disk", "USB disk Extreme"}, Sentence: "in English"}: "USB disk Extreme is too small for what this box keeps. Nothing was changed. Take a larger disk.",
+	} {
+		d.mu.Lock()
+		d.fails = err
+		d.mu.Unlock()
+		b.post("/box/disk", "disk-name", "Extreme 55AE")
+		b.until("/box/care", want)
+	}
 	d.mu.Lock()
-	d.fails = false
+	d.fails = nil
 	d.mu.Unlock()
 	b.post("/box/disk", "disk-name", "extreme 55ae")
 	b.until("/box/care", "Leave its power on.")

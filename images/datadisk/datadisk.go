@@ -99,7 +99,7 @@ func (b *Box) Targets() (all []Target) {
 // *flash.Refusal, or the disk does not work; what the box keeps is where it was.
 func (b *Box) Choose(ctx context.Context, device, typed string) (Target, error) {
 	if !b.busy.TryLock() {
-		return Target{}, refuse("A disk is being made ready already. Nothing else was changed. Wait until that is done.")
+		return Target{}, refuse(Busy, nil, "A disk is being made ready already. Nothing else was changed. Wait until that is done.")
 	}
 	defer b.busy.Unlock()
 	t, err := b.look(device)
@@ -107,7 +107,7 @@ func (b *Box) Choose(ctx context.Context, device, typed string) (Target, error) 
 		return t, err
 	}
 	if !t.Called(typed) {
-		return t, refuse("The name of that disk is “%s”, and “%s” was typed. Nothing was changed. Type its name to have everything on it erased.", t.Name, typed)
+		return t, refuse(Misnamed, []any{"name", t.Name, "typed", typed}, "The name of that disk is “%s”, and “%s” was typed. Nothing was changed. Type its name to have everything on it erased.", t.Name, typed)
 	}
 	part, err := Prepare(t.Device)
 	if err != nil {
@@ -126,35 +126,35 @@ func (t Target) Called(typed string) bool {
 
 func (b *Box) look(device string) (Target, error) {
 	if o, ok, err := Read(b.Card); err != nil || ok {
-		return Target{}, refuse("This box keeps what it has on %s already, or is about to. Nothing was changed. To change that disk for another one, let a new box take the place of this one.", orElse(o.Words, "a disk"))
+		return Target{}, refuse(Settled, []any{"disk", o.Words}, "This box keeps what it has on %s already, or is about to. Nothing was changed. To change that disk for another one, let a new box take the place of this one.", orElse(o.Words, "a disk"))
 	}
 	for _, d := range disk.List(b.Disks) {
 		if "/dev/"+d.Name == device {
 			return b.judge(device, d)
 		}
 	}
-	return Target{}, refuse("There is no disk %s. Nothing was changed. Is it plugged in?", device)
+	return Target{}, refuse(Missing, []any{"device", device}, "There is no disk %s. Nothing was changed. Is it plugged in?", device)
 }
 
 // judge refuses a disk that is no better than the card, or too small for what is kept.
 func (b *Box) judge(device string, d disk.Disk) (Target, error) {
 	words := flash.Describe(d)
 	if where, ok := flash.InUse(b.Disks, d); ok {
-		return Target{}, refuse("%s (%s) is in use, at %s. Nothing was changed. Name another disk.", device, words, where)
+		return Target{}, refuse(InUse, []any{"disk", words, "where", where}, "%s (%s) is in use, at %s. Nothing was changed. Name another disk.", device, words, where)
 	}
 	kept, err := disk.Use(b.State)
 	if err != nil {
-		return Target{}, refuse("Nobody can tell how much this box keeps (%v). Nothing was changed. Look at the box's faults first.", err)
+		return Target{}, refuse(Uncounted, []any{"why", err}, "Nobody can tell how much this box keeps (%v). Nothing was changed. Look at the box's faults first.", err)
 	}
 	switch {
 	case d.Kind == disk.Card || d.Kind == disk.Stick || d.Kind == disk.EMMC || d.Kind == disk.Other:
-		return Target{}, refuse("%s (%s) does not last longer than the card. Nothing was changed. Take an SSD or another real disk.", device, words)
+		return Target{}, refuse(Short, []any{"disk", words}, "%s (%s) does not last longer than the card. Nothing was changed. Take an SSD or another real disk.", device, words)
 	case d.ReadOnly || d.Life.Expired:
-		return Target{}, refuse("%s (%s) is worn out or locked. Nothing was changed. Take another disk.", device, words)
+		return Target{}, refuse(Worn, []any{"disk", words}, "%s (%s) is worn out or locked. Nothing was changed. Take another disk.", device, words)
 	case d.Block != layout.Sector:
-		return Target{}, refuse("%s (%s) counts in pieces of %d bytes, which redhen cannot use yet. Nothing was changed. Take another disk.", device, words, d.Block)
+		return Target{}, refuse(Odd, []any{"disk", words, "n", d.Block}, "%s (%s) counts in pieces of %d bytes, which redhen cannot use yet. Nothing was changed. Take another disk.", device, words, d.Block)
 	case d.Size < max(minSize, kept.Used*5/4):
-		return Target{}, refuse("%s (%s) is too small for what this box keeps. Nothing was changed. Take a larger disk.", device, words)
+		return Target{}, refuse(Small, []any{"disk", words}, "%s (%s) is too small for what this box keeps. Nothing was changed. Take a larger disk.", device, words)
 	}
 	return Target{Device: device, Name: orElse(d.Model, d.Name), Words: words, Size: d.Size}, nil
 }
@@ -162,8 +162,26 @@ func (b *Box) judge(device string, d disk.Disk) (Target, error) {
 // minSize is the least of a disk, in bytes: a smaller one is no gain.
 const minSize = 1 << 30
 
-func refuse(format string, args ...any) error {
-	return &flash.Refusal{Sentence: fmt.Sprintf(format, args...)}
+// Code says why a disk is not taken: Refusal.Code of what Choose returns.
+type Code string
+
+// Why a disk is not taken.
+const (
+	Busy      Code = "busy"      // another is being made ready
+	Misnamed  Code = "misnamed"  // name, typed
+	Settled   Code = "settled"   // the box keeps what it has on disk
+	Missing   Code = "missing"   // device
+	InUse     Code = "in-use"    // disk, where
+	Uncounted Code = "uncounted" // nobody knows how much the box keeps: why
+	Short     Code = "short"     // disk does not last longer than a card
+	Worn      Code = "worn"      // disk is worn out or locked
+	Odd       Code = "odd"       // disk counts in pieces of n bytes
+	Small     Code = "small"     // disk
+	OnTrial   Code = "on-trial"  // the release that runs has yet to prove itself
+)
+
+func refuse(code Code, about []any, format string, args ...any) error {
+	return &flash.Refusal{Code: string(code), About: about, Sentence: fmt.Sprintf(format, args...)}
 }
 
 func orElse(s, other string) string {

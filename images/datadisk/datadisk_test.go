@@ -36,6 +36,9 @@ func sentence(t *testing.T, err error) string {
 	if !ok {
 		t.Fatalf("%v, want a refusal", err)
 	}
+	if r.Code == "" {
+		t.Errorf("%q has no code", r.Sentence)
+	}
 	return r.Sentence
 }
 

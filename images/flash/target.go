@@ -15,13 +15,17 @@ import (
 )
 
 // Refusal says in a sentence why a target is not written to. Nothing was changed.
-type Refusal struct{ Sentence string }
+type Refusal struct {
+	Sentence string // in English
+	Code     string // what the sentence is about, for pages, with the facts in About; empty: no page shows it
+	About    []any  // pairs of name and value
+}
 
 // Error implements error.
 func (r *Refusal) Error() string { return r.Sentence }
 
 func refuse(format string, args ...any) error {
-	return &Refusal{fmt.Sprintf(format, args...)}
+	return &Refusal{Sentence: fmt.Sprintf(format, args...)}
 }
 
 // Target is where a card is to be written.

@@ -24,8 +24,8 @@ func (p *Pages) diskNow(q *page.Request) (now diskNow, change <-chan struct{}) {
 	if !now.Begun || now.Err != nil {
 		now.Targets = p.Disks.Targets()
 	}
-	if r, ok := errors.AsType[*flash.Refusal](now.Err); ok {
-		now.Words = r.Sentence
+	if r, ok := errors.AsType[*flash.Refusal](now.Err); ok && r.Code != "" {
+		now.Words = q.Say("disk.wrong."+r.Code, r.About...)
 	} else if now.Err != nil {
 		now.Words = q.Say("disk.failed")
 	}
