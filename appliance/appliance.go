@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -305,15 +304,10 @@ func (a *Appliance) openStart() *firstboot.Start {
 }
 
 // trouble is what the start of the system found wrong, a sentence each.
-func (a *Appliance) trouble() (found []string) {
-	b, err := layout.ReadSmall(a.cfg.Machine, layout.Trouble[1:])
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (a *Appliance) trouble() []layout.Fault {
+	found, err := layout.ReadFaults(a.cfg.Machine)
+	if err != nil {
 		a.log.Warn("what the start found is not known", "err", err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if line = strings.TrimSpace(line); line != "" {
-			found = append(found, line)
-		}
 	}
 	return found
 }

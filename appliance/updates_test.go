@@ -356,10 +356,10 @@ func TestKeeperDecidesAboutUpdates(t *testing.T) {
 // What the start of the system found wrong with the card is on the page of a fresh box,
 // and in the status of one that is in a circle.
 func TestTroubleOfTheStartIsShown(t *testing.T) {
-	const sentence = "The file system of this box has had errors."
+	const sentence = "Something was wrong with the file system of this box. What friends keep is not affected, and what is damaged here is fetched from them."
 	cfg := config(t.TempDir())
 	machine := boardtest.Tree("pi4")
-	boardtest.Set(machine, layout.Trouble[1:], sentence+"\n\n")
+	boardtest.Set(machine, layout.Trouble[1:], string(layout.FaultFile([]layout.Fault{{Code: layout.CardFaulty}})))
 	cfg.Machine = machine
 	a, err := Open(cfg)
 	if err != nil {

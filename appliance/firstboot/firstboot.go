@@ -15,6 +15,7 @@ import (
 
 	"redhen/appliance/circle"
 	"redhen/appliance/words"
+	"redhen/images/layout"
 	"redhen/provision/pair"
 	"redhen/provision/roster"
 	"redhen/provision/seed"
@@ -39,7 +40,7 @@ type Config struct {
 	Circle Circle
 	Self   func() roster.Box      // this box in the roster, zero while it is in no circle
 	News   func() <-chan struct{} // closed at the next change of the circle
-	Found  []string               // what the start of the system found wrong with the card, a sentence each
+	Found  []layout.Fault         // what the start of the system found wrong
 	Logger *slog.Logger           // nil: none
 }
 
@@ -90,8 +91,8 @@ func Open(cfg Config) *Start {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Start{cfg: cfg, change: make(chan struct{})}
-	for _, text := range cfg.Found {
-		s.state.Problems = append(s.state.Problems, Problem{said: text})
+	for _, f := range cfg.Found {
+		s.state.Problems = append(s.state.Problems, Problem{system: f})
 	}
 	if cfg.Card == nil {
 		var err error

@@ -5,15 +5,16 @@ import (
 	"strings"
 
 	"redhen/appliance/words"
+	"redhen/images/layout"
 	"redhen/provision/seed"
 )
 
 // Problem is one thing that a person should know of the card, in any language.
 type Problem struct {
-	Found seed.Problem // on a card or a stick
-	Stick bool
-	start string // otherwise: a text of the start, "start.KEY"
-	said  string // otherwise: a sentence of the system's own start
+	Found  seed.Problem // on a card or a stick
+	Stick  bool
+	start  string       // otherwise: a text of the start, "start.KEY"
+	system layout.Fault // otherwise: of the system's own start
 }
 
 // In says it in a language.
@@ -26,7 +27,7 @@ func (p Problem) In(w *words.Words) string {
 	case p.Found.Code != "":
 		return Explain(w, p.Found)
 	}
-	return p.said
+	return w.Say("system."+string(p.system.Code), "disk", p.system.Disk, "why", p.system.Why)
 }
 
 // Explain says what is wrong on a card, and where.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"redhen/appliance/words"
+	"redhen/images/layout"
 	"redhen/provision/seed"
 )
 
@@ -107,5 +108,19 @@ func TestAProblemInALanguage(t *testing.T) {
 	p := Problem{Stick: true, Found: seed.Problem{File: "redhen-wifi.txt", Line: 2, Code: seed.BadKey}}
 	if got, want := p.In(german), "Auf einem Stick: redhen-wifi.txt, Zeile 2: ein Passwort hat 8 bis 63 Zeichen"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestTheSystemsStartInWords says what the system's own start found wrong.
+func TestTheSystemsStartInWords(t *testing.T) {
+	s := Open(Config{Data: seed.Path(filepath.Join(t.TempDir(), "seed.toml")), Found: []layout.Fault{
+		{Code: layout.DiskFaulty, Disk: "USB disk Extreme"}, {Code: layout.NotMoved, Disk: "USB disk Extreme", Why: "no such device"}, {Code: layout.NoSettings, Why: "bad superblock"},
+	}})
+	if diff := cmp.Diff([]string{
+		"Something was wrong with the file system of USB disk Extreme. What friends keep is not affected, and what is damaged here is fetched from them. The disk may be worn out: have a new one ready.",
+		"What this box keeps was to move to USB disk Extreme, but that does not work (no such device). Nothing is lost: all is on the card as before.",
+		"The part of the card that holds settings cannot be read (bad superblock). Files are not affected. Settings on the card and updates do not work; write the card anew when there is time.",
+	}, s.State().Told(nil)); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -20,8 +20,7 @@ func (s *system) prepareData() {
 	made, err := s.makeData()
 	switch {
 	case err != nil:
-		s.trouble("The part of the card for data could not be made ready (%v). Nothing was erased. The card may be locked or worn out; try it again with another card.", err)
-		s.fatal = true
+		s.end("The part of the card for data could not be made ready (%v). Nothing was erased. The card may be locked or worn out; try it again with another card.", err)
 	case made > 0:
 		log.Printf("made the data partition, %d MiB, in %v", made>>20, time.Since(begin).Round(time.Millisecond))
 	}
@@ -43,7 +42,7 @@ func (s *system) makeData() (made int64, err error) {
 	case err != nil:
 		return 0, err
 	case state == datapart.Faulty:
-		s.trouble("The file system of this box has had errors. What friends keep is not affected, and what is damaged here is fetched from them. The card may be worn out: have a new one ready.")
+		s.trouble(layout.Fault{Code: layout.CardFaulty})
 		return 0, nil
 	case state == datapart.Unknown:
 		return 0, fmt.Errorf("what is on it is damaged, or not redhen's")
@@ -106,7 +105,7 @@ func resizePart(disk *os.File, part int, x layout.Extent) error {
 
 // dataIsThere looks whether gokrazy could mount the data partition for writing.
 func (s *system) dataIsThere() {
-	if s.fatal {
+	if len(s.fatal) > 0 {
 		return
 	}
 	b, err := os.ReadFile("/proc/self/mounts")
@@ -114,8 +113,7 @@ func (s *system) dataIsThere() {
 		log.Print(err)
 	}
 	if !writable(string(b), layout.DataDir) {
-		s.trouble("The part of the card for data cannot be written to. Nothing on it was changed. The card may be locked or worn out; what friends keep is safe, and a new card takes this one's place.")
-		s.fatal = true
+		s.end("The part of the card for data cannot be written to. Nothing on it was changed. The card may be locked or worn out; what friends keep is safe, and a new card takes this one's place.")
 	}
 }
 

@@ -22,13 +22,12 @@ const diskPatience = 40 * time.Second
 // dataDisk has the state directory be where the box keeps it: on the card, where nothing
 // says otherwise, or on a data disk; or has it move there.
 func (s *system) dataDisk() {
-	if s.fatal {
+	if len(s.fatal) > 0 {
 		return
 	}
 	o, ordered, err := datadisk.Read(layout.DataDir)
 	if err != nil {
-		s.trouble("The card does not say any more which disk has the data of this box (%v). Nothing was changed. Write the card anew and let the box take the place of the old one.", err)
-		s.fatal = true
+		s.end("The card does not say any more which disk has the data of this box (%v). Nothing was changed. Write the card anew and let the box take the place of the old one.", err)
 		return
 	}
 	if !ordered {
@@ -82,7 +81,7 @@ func (s *system) judgeDisk(part string, o datadisk.Order) error {
 	case err != nil:
 		return err
 	case state == datapart.Faulty:
-		s.trouble("The file system of %s has had errors. What friends keep is not affected, and what is damaged here is fetched from them. The disk may be worn out: have a new one ready.", o.Words)
+		s.trouble(layout.Fault{Code: layout.DiskFaulty, Disk: o.Words})
 	case state != datapart.Ready:
 		return errors.New("what is on it is damaged, or not redhen's")
 	}
@@ -119,16 +118,15 @@ func (s *system) noDisk(o datadisk.Order, err error) {
 		if err := datadisk.Withdraw(layout.DataDir); err != nil {
 			log.Print(err)
 		}
-		s.trouble("What this box keeps was to move to %s, but that does not work (%v). Nothing is lost: all is on the card as before.", o.Words, err)
+		s.trouble(layout.Fault{Code: layout.NotMoved, Disk: o.Words, Why: err.Error()})
 		return
 	}
-	s.fatal = true
 	if errors.Is(err, errNoDisk) {
 		s.lost = o.Part
-		s.trouble("What this box keeps is on %s, which is not plugged in. Nothing is lost. Plug it in, and the box starts by itself. If it is broken, write the card anew and let the box take the place of the old one: what friends keep comes back.", o.Words)
+		s.end("What this box keeps is on %s, which is not plugged in. Nothing is lost. Plug it in, and the box starts by itself. If it is broken, write the card anew and let the box take the place of the old one: what friends keep comes back.", o.Words)
 		return
 	}
-	s.trouble("What this box keeps is on %s, which cannot be used (%v). Nothing was changed. Take the power off and on again; if that does not help, write the card anew and let the box take the place of the old one: what friends keep comes back.", o.Words, err)
+	s.end("What this box keeps is on %s, which cannot be used (%v). Nothing was changed. Take the power off and on again; if that does not help, write the card anew and let the box take the place of the old one: what friends keep comes back.", o.Words, err)
 }
 
 // awaitDisk restarts the box when the disk that was not there is.

@@ -30,7 +30,7 @@ func TestDataMustBeWritable(t *testing.T) {
 
 func TestTroubleIsOnThePage(t *testing.T) {
 	s := &system{root: fstest.MapFS{}}
-	s.trouble("The card is <worn> out (%v).", os.ErrPermission)
+	s.end("The card is <worn> out (%v).", os.ErrPermission)
 	w := httptest.NewRecorder()
 	s.only().ServeHTTP(w, httptest.NewRequest("GET", "/anything", nil))
 	if got := w.Body.String(); w.Code != 503 || !strings.Contains(got, "<p>The card is &lt;worn&gt; out (permission denied).</p>") {

@@ -42,7 +42,7 @@ func main() {
 	s := &system{root: os.DirFS("/")}
 	s.prepareData()
 	if err := gokrazy.Boot(s.release()); err != nil {
-		s.trouble("The system of this box could not be set up (%v). Nothing on it was changed. Take the power off and on again; if that does not help, write its card anew.", err)
+		s.trouble(layout.Fault{Code: layout.NotSetUp, Why: err.Error()})
 	}
 	s.mountBoot()
 	loadDrivers()
@@ -87,7 +87,7 @@ func (s *system) services() []*gokrazy.Service {
 	for _, name := range []string{"randomd", "dhcp", "ntp"} {
 		all = append(all, gokrazy.NewService(exec.Command(modules+name)))
 	}
-	if s.fatal || s.move != nil {
+	if len(s.fatal) > 0 || s.move != nil {
 		return all
 	}
 	cmd := exec.Command(program, "run", "--state", layout.StateDir, "--http", ":80", "--boot", layout.BootDir, "--wifi")

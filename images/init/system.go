@@ -18,17 +18,23 @@ import (
 
 // system is the box while it starts.
 type system struct {
-	root  fs.FS // rooted at /
-	found []string
-	fatal bool   // redhen cannot run
-	lost  string // GUID of the data disk that is not there
-	move  *move  // redhen does not run while its data moves
+	root  fs.FS          // rooted at /
+	found []layout.Fault // for redhen to tell
+	fatal []string       // why redhen cannot run, for people
+	lost  string         // GUID of the data disk that is not there
+	move  *move          // redhen does not run while its data moves
 }
 
-// trouble notes, for people, what was found wrong.
-func (s *system) trouble(format string, args ...any) {
+// trouble notes what was found wrong, for redhen to tell: it runs all the same.
+func (s *system) trouble(f layout.Fault) {
+	s.found = append(s.found, f)
+	log.Printf("fault: %+v", f)
+}
+
+// end notes, for people, why redhen cannot run. There is nobody else to tell them.
+func (s *system) end(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	s.found = append(s.found, text)
+	s.fatal = append(s.fatal, text)
 	log.Print(text)
 }
 
@@ -41,14 +47,14 @@ func (s *system) keepTrouble() {
 		log.Print(err)
 		return
 	}
-	if err := os.WriteFile(layout.Trouble, []byte(strings.Join(s.found, "\n")+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(layout.Trouble, layout.FaultFile(s.found), 0o644); err != nil {
 		log.Print(err)
 	}
 }
 
 // page answers every request with what is wrong, or what is being done, where redhen does not run.
 func (s *system) page() {
-	if !s.fatal && s.move == nil {
+	if len(s.fatal) == 0 && s.move == nil {
 		return
 	}
 	srv := &http.Server{Addr: ":80", ReadHeaderTimeout: 15 * time.Second, Handler: s.only()}
@@ -58,7 +64,7 @@ func (s *system) page() {
 // only is the one page while redhen does not run.
 func (s *system) only() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		title, said := "This box cannot run", s.found
+		title, said := "This box cannot run", s.fatal
 		if s.move != nil {
 			title, said = "This box moves", []string{s.move.sentence()}
 		}
@@ -116,6 +122,6 @@ func (s *system) mountBoot() {
 	const flags = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC | syscall.MS_DIRSYNC
 	err = syscall.Mount(names.Part(layout.BootPart), layout.BootDir, "vfat", flags, "umask=0077,flush")
 	if err != nil {
-		s.trouble("The part of the card that holds settings cannot be read (%v). Files are not affected. Settings on the card and updates do not work; write the card anew when there is time.", err)
+		s.trouble(layout.Fault{Code: layout.NoSettings, Why: err.Error()})
 	}
 }

@@ -93,7 +93,7 @@ const (
 	StateDir = "/perm/redhen"        // state directory of the box
 	DiskDir  = "/perm/disk"          // a data disk is mounted here, and its DiskState at StateDir
 	AboutDir = "/etc/redhen"         // about the image: release.json, update.pub
-	Trouble  = "/run/redhen/trouble" // what the start of the system found wrong, a sentence a line
+	Trouble  = "/run/redhen/trouble" // what the start of the system found wrong; see Fault
 )
 
 // DiskState is the folder of a data disk that holds the state directory of the box.
