@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,60 +133,6 @@ func TestALogThatLostItsEndCostsTheReplicaItsNumber(t *testing.T) {
 		})
 		waitVoters(t, ctx, c, space, 3)
 		mustGet(t, ctx, b, space, "m2", []byte("its own"))
-	})
-}
-
-// The disk fills up just when a replica has to give its number up, and a write is under way: that waits
-// until there is room, and nothing that the box had said is lost.
-func TestANewNumberWaitsForRoom(t *testing.T) {
-	burning(t, func(t *testing.T, ctx context.Context, c *raftnodetest.Circle, space ident.ShardID) {
-		b := c.Box("b")
-		until(t, ctx, "all is quiet", func() bool { return complete(t, ctx, c, space, b) })
-		time.Sleep(10 * time.Second) // the states are on the disk
-		before := replicaAt(t, ctx, b, space)
-		if err := b.Disk.Lie(); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 3 {
-			mustPut(t, ctx, c.Box("a"), space, fmt.Sprintf("l%d", i), []byte("acknowledged"))
-		}
-		b.CutPower() // before a state file has them
-		c.Mesh.Partition([]ident.BoxID{b.Key.BoxID()})
-		if err := b.Start(); err != nil {
-			t.Fatal(err)
-		}
-		b.Disk.SetFull(true)
-		said := make(chan error, 1)
-		go func() {
-			_, _, err := b.Put(ctx, space, "meanwhile", []byte("under way"))
-			said <- err
-		}()
-		time.Sleep(time.Second) // it counts as together still
-		c.Mesh.Heal()
-		for _, o := range []string{"a", "c"} { // it hears the others, who do not hear it: the write waits
-			c.Mesh.Cut(b.Key.BoxID(), c.Box(o).Key.BoxID())
-		}
-		until(t, ctx, "the new number waits for room", func() bool {
-			return slices.ContainsFunc(c.Said.Of("b", "no new number yet"), func(l raftnodetest.Line) bool {
-				return strings.Contains(l.Attrs, space.String()) && strings.Contains(l.Attrs, "no space left")
-			})
-		})
-		if now := replicaAt(t, ctx, b, space); now != before {
-			t.Errorf("replica %d begins, after %d", now, before)
-		}
-		c.Mesh.Heal()
-		b.Disk.SetFull(false)
-		until(t, ctx, "the replica is healed", func() bool {
-			return failedAt(t, ctx, b, space) == "" && replicaAt(t, ctx, b, space) != before
-		})
-		if err := <-said; err == nil {
-			for _, at := range c.All() {
-				until(t, ctx, "what was accepted is at "+at.Name, func() bool {
-					got, err := at.Get(ctx, space, "meanwhile")
-					return err == nil && string(got) == "under way"
-				})
-			}
-		}
 	})
 }
 

@@ -62,7 +62,7 @@ func HearFlood(ctx context.Context, s p2p.Stream, note func(context.Context, Flo
 		err = fmt.Errorf("hear of a flood: %d turned away", f.Refused)
 	}
 	if err == nil {
-		err = note(ctx, Flood{f.Refused})
+		err = note(ctx, Flood(f))
 	}
 	wire.Write(s, taken{OK: err == nil}) // whoever told goes to another box if it is not
 	return err

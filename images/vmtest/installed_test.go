@@ -81,7 +81,7 @@ func debian(t *testing.T) (disk string) {
 		}
 	}
 	root, disk := filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "disk")
-	must(t, exec.Command("debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,dbus", "bookworm", root))
+	must(t, exec.Command("debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,dbus,udev", "bookworm", root))
 	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(root, "root/redhen"), "redhen/cmd/redhen")
 	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+layout.AMD64.Arch(), "CGO_ENABLED=0")
 	must(t, build)
