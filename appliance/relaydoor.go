@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"redhen/appliance/ingress"
+	"redhen/appliance/words"
 	"redhen/provision/ident"
 )
 
@@ -122,7 +123,8 @@ func (r *Relay) leadOn() http.Handler {
 		}
 		host = strings.ToLower(strings.TrimSuffix(host, "."))
 		if _, _, known := r.host.Serving(host); !known {
-			http.Error(w, "Nobody is here by that name.", http.StatusNotFound)
+			in := words.Choose(q.Header.Get("Accept-Language"), words.All())
+			http.Error(w, in.Say("relay.nobody"), http.StatusNotFound)
 			return
 		}
 		http.Redirect(w, q, "https://"+host+q.URL.RequestURI(), http.StatusPermanentRedirect)
