@@ -171,15 +171,18 @@ func TestOneByteOfTheLogFlips(t *testing.T) {
 	}
 	flipWhere(t, filepath.Join(c.boxes[1].Dir, "raftlog", "*.seg"), []byte("a name that is easily found 07.txt"))
 	c.start(1)
-	c.wantFault(1, status.CodeLogDamaged, "The disk of finch at Oak Street damaged what the box had noted last. "+
+	c.wantFault(1, status.CodeLogWaits, "The disk of finch at Oak Street damaged what the box had noted last, and "+
+		"Elm Road and Mill Lane cannot be reached to make that good. "+
 		"Nothing that another house has too. What was written at Oak Street alone in the last moments may be. "+
-		"Finch takes part again by itself as soon as it has heard from the others; they carry on meanwhile. "+
-		"Nothing: wait. If this comes back, replace the card or disk of finch.")
+		"As soon as Elm Road and Mill Lane can be reached, finch takes part again by itself. "+
+		"Until then it shows the circle’s own records, the files of Mia and 3 more spaces as it knew them last. "+
+		"Look whether redhen is switched on and online at Elm Road and Mill Lane.")
 	c.start(0)
 	c.start(2)
 	began := time.Now()
 	c.awaitSafe(1)
 	t.Logf("healed %.1f s after the others were there", time.Since(began).Seconds())
+	c.wantGone(1, status.CodeLogWaits)
 	c.wantGone(1, status.CodeLogDamaged)
 	c.wantFault(1, status.CodeLogMended, "What finch had noted last had gone bad on its disk, and was replaced by what the other houses have. "+
 		"Nothing is lost. It is mended already. If this comes back often, replace the card or disk of finch.")
