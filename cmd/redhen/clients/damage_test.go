@@ -175,7 +175,7 @@ func TestOneByteOfTheLogFlips(t *testing.T) {
 		"Elm Road and Mill Lane cannot be reached to make that good. "+
 		"Nothing that another house has too. What was written at Oak Street alone in the last moments may be. "+
 		"As soon as Elm Road and Mill Lane can be reached, finch takes part again by itself. "+
-		"Until then it shows the circle’s own records, the files of Mia and 3 more spaces as it knew them last. "+
+		"Until then it shows files as it knew them last. "+
 		"Look whether redhen is switched on and online at Elm Road and Mill Lane.")
 	c.start(0)
 	c.start(2)
