@@ -460,12 +460,7 @@ func (n *Node) bringHome(ctx context.Context, b *branch) (done bool, err error) 
 		return false, errNoReplica
 	}
 	s := n.Space(b.shard)
-	known := map[catalog.WriteID]bool{}
-	s.mu.Lock()
-	for _, p := range s.pending {
-		known[p.write.ID] = true
-	}
-	s.mu.Unlock()
+	known := s.waiting()
 	var names map[ident.BoxID]string
 	if err := n.Directory(func(v directory.View) error {
 		names = houseNames(v)
@@ -483,6 +478,17 @@ func (n *Node) bringHome(ctx context.Context, b *branch) (done bool, err error) 
 		return false, err
 	}
 	return false, s.keepBranch(ws)
+}
+
+// waiting are the IDs of the writes that wait here to be decided.
+func (s *Space) waiting() map[catalog.WriteID]bool {
+	ids := map[catalog.WriteID]bool{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pending {
+		ids[p.write.ID] = true
+	}
+	return ids
 }
 
 // keepBranch keeps writes of a branch and offers them.

@@ -5,6 +5,7 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -120,18 +121,8 @@ func (n *Node) keepReadable(shard ident.ShardID, ws []catalog.Write) error {
 		return nil
 	}
 	s := n.Space(shard)
-	s.mu.Lock()
-	known := map[catalog.WriteID]bool{}
-	for _, p := range s.pending {
-		known[p.write.ID] = true
-	}
-	s.mu.Unlock()
-	var fresh []catalog.Write
-	for _, w := range ws {
-		if !known[w.ID] {
-			fresh = append(fresh, w)
-		}
-	}
+	known := s.waiting()
+	fresh := slices.DeleteFunc(slices.Clone(ws), func(w catalog.Write) bool { return known[w.ID] })
 	if len(fresh) == 0 {
 		return nil
 	}
